@@ -1,0 +1,99 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type RawServerDefault } from 'fastify'
+import type { Context } from '../context.ts'
+import type { Requester } from '../devices/requester.ts'
+import { MatrixError } from '../matrix/errors.ts'
+import type { ServerName } from '../matrix/ids.ts'
+import { clientApi } from './client-api/index.ts'
+import { errorHandler } from './errors.ts'
+import { federationApi } from './federation-api/index.ts'
+import { rememberRoutes } from './method-not-allowed.ts'
+import { opsApi } from './ops/index.ts'
+
+/** Fastify with TypeBox: a route's schema gives the types of what the route reads. */
+export type App = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set on routes for clients, unless the route is public. */
+    requester: Requester
+    /** Set on routes for other servers, unless the route is public: who signed the request. */
+    origin: ServerName
+  }
+  interface FastifyContextConfig {
+    /** Needs no access token, or no signature. */
+    public?: boolean
+    /** Guests may use it. Client-server API, "Guest Access", "Client behaviour". */
+    guests?: boolean
+    /** The body is read and thrown away, whatever it is. */
+    ignoreBody?: boolean
+  }
+}
+
+/** The largest request body, in bytes, unless a route says otherwise. */
+const BODY_LIMIT = 1024 * 1024
+
+const CORS = {
+  'Access-Control-Allow-Origin': '*',
+  'Access-Control-Allow-Methods': 'GET, POST, PUT, DELETE, OPTIONS',
+  'Access-Control-Allow-Headers': 'X-Requested-With, Content-Type, Authorization',
+  'Access-Control-Expose-Headers': 'Retry-After',
+}
+
+/** All routes on one app. It is built without listening; `inject()` works at once. */
+export async function createApp(ctx: Context): Promise<App> {
+  const app: App = Fastify({
+    bodyLimit: BODY_LIMIT,
+    routerOptions: { maxParamLength: 1024, ignoreTrailingSlash: false },
+    // Coercion and removal would change signed JSON; nothing is coerced but by the route itself.
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allowUnionTypes: true } },
+    forceCloseConnections: true,
+  }).withTypeProvider<TypeBoxTypeProvider>()
+
+  app.decorateRequest('requester')
+  app.decorateRequest('origin')
+  app.setErrorHandler(errorHandler(ctx.log))
+  readBodiesAsJson(app)
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(CORS)
+    if (request.method === 'OPTIONS') return reply.code(204).send()
+  })
+  const allowedMethods = rememberRoutes(app)
+  app.setNotFoundHandler((request) => {
+    const allow = allowedMethods(request.url)
+    if (allow.length === 0) throw new MatrixError(404, 'M_UNRECOGNIZED', 'Unrecognized request')
+    throw new MatrixError(405, 'M_UNRECOGNIZED', 'This method is not allowed here', {
+      headers: { Allow: allow.join(', ') },
+    })
+  })
+
+  await app.register(async (scope) => clientApi(scope as App, ctx))
+  await app.register(async (scope) => federationApi(scope as App, ctx))
+  await app.register(async (scope) => opsApi(scope as App, ctx))
+  await app.ready()
+  return app
+}
+
+/**
+ * Every body is JSON, whatever its content type says: clients are careless there. An empty body is no body.
+ * It is read up to the limit, and parsed once.
+ */
+function readBodiesAsJson(app: App): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
+    if (request.routeOptions.config.ignoreBody || body.length === 0) return done(null, undefined)
+    try {
+      done(null, JSON.parse(body.toString('utf8')))
+    } catch {
+      done(new MatrixError(400, 'M_NOT_JSON', 'The request body is not JSON'))
+    }
+  })
+}

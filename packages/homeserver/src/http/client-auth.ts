@@ -1,0 +1,31 @@
+import type { FastifyRequest } from 'fastify'
+import type { Context } from '../context.ts'
+import { MatrixError } from '../matrix/errors.ts'
+import type { App } from './app.ts'
+
+/**
+ * Requires an access token on every route added to `app` after this, unless the route is public.
+ * Client-server API, "Using access tokens".
+ */
+export function requireAccessToken(app: App, ctx: Context): void {
+  app.addHook('onRequest', async (request) => {
+    const { config } = request.routeOptions
+    if (config.public || request.is404) return
+    const token = accessTokenOf(request)
+    if (token === undefined) throw new MatrixError(401, 'M_MISSING_TOKEN', 'Missing access token')
+    const requester = await ctx.devices.authenticate(token, request.ip)
+    if (!requester) throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'Unrecognized access token')
+    if (requester.isGuest && !config.guests) {
+      throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot do this')
+    }
+    request.requester = requester
+  })
+}
+
+/** The token in the Authorization header or, deprecated, in the query. */
+function accessTokenOf(request: FastifyRequest): string | undefined {
+  const header = request.headers.authorization
+  if (header !== undefined) return /^Bearer +(\S+)\s*$/i.exec(header)?.[1]
+  const { access_token: token } = request.query as Record<string, unknown>
+  return typeof token === 'string' && token !== '' ? token : undefined
+}

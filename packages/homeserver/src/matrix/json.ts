@@ -1,0 +1,67 @@
+/** A JSON value as `JSON.parse` gives it. */
+export type Json = null | boolean | number | string | Json[] | JsonObject
+export type JsonObject = { [key: string]: Json }
+
+/** Whether `value` is a JSON object (no array, not null). */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Parses JSON that may be anything. @returns `undefined` if it is not JSON */
+export function tryParseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Own members only, as pairs: safe for objects that came from outside. */
+export function entriesOf(value: unknown): [string, unknown][] {
+  return isObject(value) ? Object.entries(value) : []
+}
+
+/**
+ * Canonical JSON: keys sorted by code point, no white space, UTF-8. Appendices, "Canonical JSON".
+ * @returns `undefined` where a number is no integer or outside of ±(2^53 − 1), or nesting is deeper than 200
+ */
+export function canonicalJson(value: unknown): string | undefined {
+  try {
+    return canonical(value, 0)
+  } catch (error) {
+    if (error instanceof NotCanonical) return undefined
+    throw error
+  }
+}
+
+class NotCanonical extends Error {}
+const MAX_DEPTH = 200
+
+function canonical(value: unknown, depth: number): string {
+  if (depth > MAX_DEPTH) throw new NotCanonical('nested too deeply')
+  if (typeof value === 'number') {
+    if (!Number.isSafeInteger(value)) throw new NotCanonical('a number that is no safe integer')
+    return value === 0 ? '0' : String(value)
+  }
+  if (Array.isArray(value)) return `[${value.map((item) => canonical(item, depth + 1)).join(',')}]`
+  if (isObject(value)) {
+    const members: string[] = []
+    for (const key of sortedKeys(value)) {
+      const member = value[key]
+      if (member !== undefined) members.push(`${JSON.stringify(key)}:${canonical(member, depth + 1)}`)
+    }
+    return `{${members.join(',')}}`
+  }
+  if (value === undefined) throw new NotCanonical('undefined')
+  return JSON.stringify(value)
+}
+
+/** Sorted by code point: UTF-16 order, which `sort` uses, differs from it only where surrogates occur. */
+function sortedKeys(value: Record<string, unknown>): string[] {
+  const keys = Object.keys(value)
+  return keys.some((key) => /[\ud800-\udfff]/.test(key)) ? keys.sort(byCodePoint) : keys.sort()
+}
+
+function byCodePoint(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a, 'utf8'), Buffer.from(b, 'utf8'))
+}

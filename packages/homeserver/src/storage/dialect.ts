@@ -1,0 +1,26 @@
+import type { Dialect } from 'kysely'
+import { sqliteDialect } from './sqlite.ts'
+
+/** Everything that differs between the two databases. */
+export type Backend = { name: 'sqlite' | 'postgres'; dialect: Dialect }
+
+/** @param path a file, or `:memory:` */
+export function sqliteBackend(path: string): Backend {
+  return { name: 'sqlite', dialect: sqliteDialect(path) }
+}
+
+/**
+ * PostgreSQL. The driver is loaded here only, so that a server on SQLite does without it.
+ * @param url `postgres://…`
+ */
+export async function postgresBackend(url: string): Promise<Backend> {
+  const [{ PostgresDialect }, { default: pg }] = await Promise.all([import('kysely'), import('pg')])
+  // int8 comes as text; our numbers (positions, epoch ms, counts) all lie within ±2^53.
+  const types = new pg.TypeOverrides()
+  types.setTypeParser(pg.types.builtins.INT8, Number)
+  types.setTypeParser(pg.types.builtins.NUMERIC, Number)
+  const pool = new pg.Pool({ connectionString: url, max: 10, types })
+  // A connection that breaks while idle is replaced by the pool; without a listener it would end the process.
+  pool.on('error', () => {})
+  return { name: 'postgres', dialect: new PostgresDialect({ pool }) }
+}

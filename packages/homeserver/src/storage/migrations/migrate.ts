@@ -1,0 +1,16 @@
+import type { Kysely } from 'kysely'
+import { type Migration, Migrator } from 'kysely/migration'
+import * as first from './0001-foundation.ts'
+
+/** Forward only, in this order, never changed once released. */
+const migrations: Record<string, Migration> = { '0001-foundation': first }
+
+/**
+ * Brings a database to the newest schema. Several processes may call it at the same time: one of them works.
+ * @throws what went wrong; a database written by a newer version is refused
+ */
+export async function migrate<T>(database: Kysely<T>): Promise<void> {
+  const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
+  const { error } = await migrator.migrateToLatest()
+  if (error) throw error
+}

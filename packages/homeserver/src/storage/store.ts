@@ -1,0 +1,96 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { Kysely } from 'kysely'
+import type { Backend } from './dialect.ts'
+import { migrate } from './migrations/migrate.ts'
+import { createNotifier, type Notifier } from './notifier.ts'
+import type { Tables } from './tables.ts'
+
+/** A handle to run statements with: the database outside of a transaction, or the transaction. */
+export type Db = Kysely<Tables>
+
+/** A running transaction. Statements go through `db`; the network is never awaited inside. */
+export type Tx = {
+  db: Db
+  /**
+   * The transaction's place in the one stream that `/sync` reads. Taken at the first call, the same for the rest of
+   * the transaction. Transactions get their places in the order in which they commit, so whoever has seen a
+   * position has seen everything up to it. Ask late: other writers wait from here to the commit.
+   */
+  position(): Promise<number>
+  /** Runs `callback` once the transaction has committed, and never if it does not. */
+  afterCommit(callback: () => void): void
+  /** Wakes whatever waits for one of these keys (user IDs) after the commit. */
+  wake(keys: Iterable<string>): void
+}
+
+/** The database: one per server, shared by all features. */
+export type Store = {
+  db: Db
+  dialect: Backend['name']
+  notifier: Notifier
+  /** Runs `body` in a transaction: all of it happens, or nothing. What `body` throws is thrown again. */
+  transaction<T>(body: (tx: Tx) => Promise<T>): Promise<T>
+  /** The newest position that any transaction has committed. */
+  position(): Promise<number>
+  close(): Promise<void>
+}
+
+/**
+ * Opens a database and brings it to the newest schema.
+ * @throws if the database was written by a newer version
+ */
+export async function openStore(backend: Backend): Promise<Store> {
+  const inside = new AsyncLocalStorage<true>()
+  const database = new Kysely<Tables>({ dialect: backend.dialect })
+  await migrate(database)
+  const notifier = createNotifier()
+  // Inside a transaction the outer handle would wait for the transaction to end, which waits for it: say so instead.
+  const outside = (): Db => {
+    if (inside.getStore()) throw new Error('the outer database handle was used inside a transaction; pass tx.db')
+    return database
+  }
+  return {
+    get db() {
+      return outside()
+    },
+    dialect: backend.name,
+    notifier,
+    async transaction(body) {
+      const callbacks: (() => void)[] = []
+      const woken = new Set<string>()
+      const result = await outside()
+        .transaction()
+        .execute((trx) => inside.run(true, () => body(openTx(trx, callbacks, woken))))
+      for (const callback of callbacks) callback()
+      if (woken.size > 0) notifier.wake(woken)
+      return result
+    },
+    async position() {
+      const row = await outside().selectFrom('stream_position').select('position').executeTakeFirstOrThrow()
+      return row.position
+    },
+    async close() {
+      await database.destroy()
+    },
+  }
+}
+
+function openTx(db: Db, callbacks: (() => void)[], woken: Set<string>): Tx {
+  let position: Promise<number> | undefined
+  return {
+    db,
+    position() {
+      position ??= db
+        .updateTable('stream_position')
+        .set((eb) => ({ position: eb('position', '+', 1) }))
+        .returning('position')
+        .executeTakeFirstOrThrow()
+        .then((row) => row.position)
+      return position
+    },
+    afterCommit: (callback) => callbacks.push(callback),
+    wake(keys) {
+      for (const key of keys) woken.add(key)
+    },
+  }
+}

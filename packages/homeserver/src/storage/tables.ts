@@ -1,0 +1,186 @@
+import type { Generated } from 'kysely'
+import type { ServerName, UserId } from '../matrix/ids.ts'
+
+/**
+ * Every table, as TypeScript sees it. What the columns mean is said in `migrations/`. Times are epoch milliseconds,
+ * flags are 0 or 1, JSON is kept as text so that it is parsed only where it is looked into.
+ */
+export type Tables = {
+  server_info: { name: string; value: string }
+  signing_keys: { key_id: string; seed: string; created_at: number; expired_at: number | null }
+  stream_position: { id: number; position: number }
+
+  users: UsersTable
+  profile_fields: { user_id: UserId; name: string; value: string }
+  account_data: { user_id: UserId; room_id: string; type: string; content: string; position: number }
+  filters: { user_id: UserId; filter_id: string; definition: string }
+  registration_tokens: RegistrationTokensTable
+  uia_sessions: UiaSessionsTable
+
+  devices: DevicesTable
+  access_tokens: { token_hash: string; user_id: UserId; device_id: string; created_at: number }
+  one_time_keys: OneTimeKeysTable
+  fallback_keys: {
+    user_id: UserId
+    device_id: string
+    algorithm: string
+    key_id: string
+    key: string
+    used: number
+  }
+  cross_signing_keys: { user_id: UserId; usage: CrossSigningUsage; key: string }
+  key_signatures: { signer: UserId; user_id: UserId; target: string; signatures: string }
+
+  device_messages: DeviceMessagesTable
+  to_device_transactions: { user_id: UserId; device_id: string; txn_id: string; created_at: number }
+  received_device_messages: { origin: ServerName; message_id: string; received_at: number }
+  outgoing_device_messages: {
+    id: Generated<number>
+    destination: ServerName
+    content: string
+    created_at: number
+  }
+
+  server_keys: ServerKeysTable
+  destinations: DestinationsTable
+  received_transactions: { origin: ServerName; txn_id: string; response: string; received_at: number }
+
+  local_device_lists: { user_id: UserId; stream_id: number }
+  outgoing_device_updates: OutgoingDeviceUpdatesTable
+  device_lists: DeviceListsTable
+  device_list_snapshots: DeviceListSnapshotsTable
+  device_list_waiters: { requester: UserId; user_id: UserId; asked_at: number; waiting: number }
+  device_list_changes: { position: number; user_id: UserId }
+  device_list_notices: { position: number; requester: UserId; user_id: UserId }
+}
+
+export type CrossSigningUsage = 'master' | 'self_signing' | 'user_signing'
+
+export type UsersTable = {
+  user_id: UserId
+  password_hash: string | null
+  is_admin: number
+  is_guest: number
+  created_at: number
+  deactivated_at: number | null
+}
+
+export type RegistrationTokensTable = {
+  token: string
+  uses_allowed: number | null
+  uses: number
+  expires_at: number | null
+  makes_admin: number
+}
+
+export type UiaSessionsTable = {
+  session_id: string
+  /** What the session is for: method and path, and the user if there is one. It is good for nothing else. */
+  purpose: string
+  completed: string
+  state: string
+  created_at: number
+}
+
+export type DevicesTable = {
+  user_id: UserId
+  device_id: string
+  display_name: string | null
+  /** `DeviceKeys` as uploaded, with the user's own signatures merged in; `null` before the first upload. */
+  device_keys: string | null
+  last_seen_ip: string | null
+  last_seen_at: number | null
+  created_at: number
+}
+
+export type OneTimeKeysTable = {
+  user_id: UserId
+  device_id: string
+  algorithm: string
+  key_id: string
+  /** Upload order: the lowest is given out first. */
+  ordinal: number
+  key: string
+}
+
+export type DeviceMessagesTable = {
+  id: Generated<number>
+  position: number
+  user_id: UserId
+  device_id: string
+  message: string
+}
+
+export type ServerKeysTable = {
+  server_name: ServerName
+  key_id: string
+  public_key: string
+  /** Until when the key may be trusted for requests made now. */
+  valid_until: number
+  fetched_at: number
+}
+
+export type DestinationsTable = {
+  server_name: ServerName
+  /** Failures in a row; 0 while the destination answers. */
+  failures: number
+  failing_since: number | null
+  /** Before this no request goes out on our own account; `null` while the destination answers. */
+  next_attempt_at: number | null
+  /** Before this nothing at all goes out: the destination asked for it. */
+  retry_after_until: number | null
+  last_error: string | null
+  last_success_at: number | null
+  last_heard_at: number | null
+}
+
+export type OutgoingDeviceUpdatesTable = {
+  id: Generated<number>
+  destination: ServerName
+  user_id: UserId
+  /** A device ID for `m.device_list_update`; the empty string for `m.signing_key_update`. */
+  device_id: string
+  stream_id: number
+  /** The stream ID that the destination has if it has everything before this; names `prev_id`. */
+  prev_stream_id: number
+}
+
+export type DeviceListsTable = {
+  user_id: UserId
+  server_name: ServerName
+  /** Raised by every doubt. */
+  wanted_gen: number
+  /** The generation of the last snapshot applied; the list is right while both are equal and a room is shared. */
+  synced_gen: number
+  /** 1 while a room is shared. */
+  tracked: number
+  stream_id: number | null
+  digest: string | null
+  /** How many devices the snapshot has. */
+  devices: number | null
+  synced_at: number | null
+  /** Why the oldest doubt that still stands was raised, and when. */
+  reason: string | null
+  doubted_at: number | null
+  /** Failures in a row since the doubt. */
+  attempts: number
+  /** Counts every attempt that ended, whatever its end: tells a waiting request that its answer is there. */
+  attempts_ended: number
+  /** The generation that the last attempt began with. */
+  attempted_gen: number
+  next_attempt_at: number
+  lease_until: number | null
+  lease_gen: number | null
+  /** JSON of a `FetchFailure`. */
+  last_error: string | null
+}
+
+export type DeviceListSnapshotsTable = {
+  user_id: UserId
+  /** JSON object from device ID to `DeviceKeys`, as `/keys/query` answers it. */
+  device_keys: string
+  /** JSON array of the IDs of the devices without keys. */
+  keyless: string
+  master_key: string | null
+  self_signing_key: string | null
+}

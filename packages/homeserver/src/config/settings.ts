@@ -45,4 +45,6 @@ export type DeviceListSettings = {
   refreshPerDestination: number
   /** One try per destination and this long, while it is backed off. */
   refreshRetryInterval: number
+  /** Whether the names that remote users gave their devices are kept. */
+  keepDisplayNames: boolean
 }

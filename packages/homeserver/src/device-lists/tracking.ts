@@ -8,8 +8,8 @@ import type { Db } from '../storage/store.ts'
 export type SharedRooms = {
   /** Which of `others` share a room with `userId`; the user itself never counts. */
   sharing(db: Db, userId: UserId, others: readonly UserId[]): Promise<Set<UserId>>
-  /** Our own users who share a room with `userId`, who may be local or remote. */
-  localUsers(db: Db, userId: UserId): Promise<UserId[]>
+  /** Our own users who share a room with any of `userIds`, who may be local or remote. */
+  localUsers(db: Db, userIds: readonly UserId[]): Promise<UserId[]>
   /** The other servers that have a user who shares a room with our `userId`. */
   servers(db: Db, userId: UserId): Promise<ServerName[]>
 }

@@ -22,12 +22,25 @@ export function entriesOf(value: unknown): [string, unknown][] {
 }
 
 /**
+ * The text that a request is signed by: canonical JSON, but with whatever numbers it holds, since a number that canonical
+ * JSON does not know is a fault of one event in it and not of the request.
+ * @returns `undefined` where nesting is deeper than 200
+ */
+export function canonicalRequest(value: unknown): string | undefined {
+  return canonicalOr(value, true)
+}
+
+/**
  * Canonical JSON: keys sorted by code point, no white space, UTF-8. Appendices, "Canonical JSON".
  * @returns `undefined` where a number is no integer or outside of ±(2^53 − 1), or nesting is deeper than 200
  */
 export function canonicalJson(value: unknown): string | undefined {
+  return canonicalOr(value, false)
+}
+
+function canonicalOr(value: unknown, anyNumber: boolean): string | undefined {
   try {
-    return canonical(value, 0)
+    return canonical(value, 0, anyNumber)
   } catch (error) {
     if (error instanceof NotCanonical) return undefined
     throw error
@@ -37,18 +50,18 @@ export function canonicalJson(value: unknown): string | undefined {
 class NotCanonical extends Error {}
 const MAX_DEPTH = 200
 
-function canonical(value: unknown, depth: number): string {
+function canonical(value: unknown, depth: number, anyNumber: boolean): string {
   if (depth > MAX_DEPTH) throw new NotCanonical('nested too deeply')
   if (typeof value === 'number') {
-    if (!Number.isSafeInteger(value)) throw new NotCanonical('a number that is no safe integer')
+    if (!anyNumber && !Number.isSafeInteger(value)) throw new NotCanonical('a number that is no safe integer')
     return value === 0 ? '0' : String(value)
   }
-  if (Array.isArray(value)) return `[${value.map((item) => canonical(item, depth + 1)).join(',')}]`
+  if (Array.isArray(value)) return `[${value.map((item) => canonical(item, depth + 1, anyNumber)).join(',')}]`
   if (isObject(value)) {
     const members: string[] = []
     for (const key of sortedKeys(value)) {
       const member = value[key]
-      if (member !== undefined) members.push(`${JSON.stringify(key)}:${canonical(member, depth + 1)}`)
+      if (member !== undefined) members.push(`${JSON.stringify(key)}:${canonical(member, depth + 1, anyNumber)}`)
     }
     return `{${members.join(',')}}`
   }

@@ -1,4 +1,4 @@
-import type { Dialect } from 'kysely'
+import { type Dialect, type Kysely, SqliteAdapter } from 'kysely'
 import { sqliteDialect } from './sqlite.ts'
 
 /** Everything that differs between the two databases. */
@@ -23,4 +23,9 @@ export async function postgresBackend(url: string): Promise<Backend> {
   // A connection that breaks while idle is replaced by the pool; without a listener it would end the process.
   pool.on('error', () => {})
   return { name: 'postgres', dialect: new PostgresDialect({ pool }) }
+}
+
+/** Whether a handle leads to PostgreSQL, where several writers run at the same time. */
+export function isPostgres<T>(db: Kysely<T>): boolean {
+  return !(db.getExecutor().adapter instanceof SqliteAdapter)
 }

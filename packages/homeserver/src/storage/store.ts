@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { Kysely } from 'kysely'
 import type { Backend } from './dialect.ts'
 import { migrate } from './migrations/migrate.ts'
+import { prepared } from './prepared.ts'
 import { createNotifier, type Notifier } from './notifier.ts'
 import type { Tables } from './tables.ts'
 
@@ -35,6 +36,14 @@ export type Store = {
   close(): Promise<void>
 }
 
+const readPosition = prepared<Record<never, never>, { position: number }>((db) => db.selectFrom('stream_position').select('position'))
+const nextPosition = prepared<Record<never, never>, { position: number }>((db) =>
+  db
+    .updateTable('stream_position')
+    .set((eb) => ({ position: eb('position', '+', 1) }))
+    .returning('position'),
+)
+
 /**
  * Opens a database and brings it to the newest schema.
  * @throws if the database was written by a newer version
@@ -66,8 +75,7 @@ export async function openStore(backend: Backend): Promise<Store> {
       return result
     },
     async position() {
-      const row = await outside().selectFrom('stream_position').select('position').executeTakeFirstOrThrow()
-      return row.position
+      return (await readPosition(outside(), {})).rows[0]!.position
     },
     async close() {
       await database.destroy()
@@ -80,12 +88,7 @@ function openTx(db: Db, callbacks: (() => void)[], woken: Set<string>): Tx {
   return {
     db,
     position() {
-      position ??= db
-        .updateTable('stream_position')
-        .set((eb) => ({ position: eb('position', '+', 1) }))
-        .returning('position')
-        .executeTakeFirstOrThrow()
-        .then((row) => row.position)
+      position ??= nextPosition(db, {}).then(({ rows }) => rows[0]!.position)
       return position
     },
     afterCommit: (callback) => callbacks.push(callback),

@@ -166,13 +166,13 @@ export type DeviceListsTable = {
   attempts: number
   /** Counts every attempt that ended, whatever its end: tells a waiting request that its answer is there. */
   attempts_ended: number
-  /** The generation that the last attempt began with. */
-  attempted_gen: number
   next_attempt_at: number
   lease_until: number | null
   lease_gen: number | null
   /** JSON of a `FetchFailure`. */
   last_error: string | null
+  /** 1 while the last attempt was refused for this user (403, 404): its wait outlasts the destination's return. */
+  refused: number
 }
 
 export type DeviceListSnapshotsTable = {

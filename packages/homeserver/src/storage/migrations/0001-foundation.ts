@@ -1,4 +1,5 @@
 import { type CreateTableBuilder, type Kysely, sql } from 'kysely'
+import { isPostgres } from '../dialect.ts'
 
 /** Accounts, devices and keys, to-device messages, federation, device lists. */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -235,11 +236,11 @@ async function createDeviceListTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('doubted_at', 'bigint')
     .addColumn('attempts', 'bigint', (c) => c.notNull())
     .addColumn('attempts_ended', 'bigint', (c) => c.notNull())
-    .addColumn('attempted_gen', 'bigint', (c) => c.notNull())
     .addColumn('next_attempt_at', 'bigint', (c) => c.notNull())
     .addColumn('lease_until', 'bigint')
     .addColumn('lease_gen', 'bigint')
     .addColumn('last_error', 'text')
+    .addColumn('refused', 'integer', (c) => c.notNull())
     .execute()
   // Only stale lists are in it, so it stays small however many lists there are.
   await db.schema
@@ -274,6 +275,11 @@ async function createDeviceListTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('user_id', 'text', (c) => c.notNull())
     .addPrimaryKeyConstraint('device_list_changes_pk', ['position', 'user_id'])
     .execute()
+  await db.schema
+    .createIndex('device_list_changes_by_user')
+    .on('device_list_changes')
+    .columns(['user_id', 'position'])
+    .execute()
   await table('device_list_notices')
     .addColumn('requester', 'text', (c) => c.notNull())
     .addColumn('position', 'bigint', (c) => c.notNull())
@@ -294,7 +300,7 @@ function ofDevice<T extends string, C extends string>(name: string, table: Creat
 
 /** A table whose `id` counts up and is never given out twice. */
 function withId(db: Kysely<unknown>, name: string) {
-  const postgres = db.getExecutor().adapter.constructor.name === 'PostgresAdapter'
+  const postgres = isPostgres(db)
   return db.schema
     .createTable(name)
     .addColumn('id', postgres ? 'bigserial' : 'integer', (c) =>

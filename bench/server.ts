@@ -1,0 +1,73 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A homeserver in a process of its own, so that its CPU time and memory are its own. */
+export type Server = {
+  baseUrl: string
+  /** CPU time that the process has used, in milliseconds. */
+  cpuMs(): Promise<number>
+  /** Resident memory, in megabytes. */
+  memoryMb(): Promise<number>
+  stop(): Promise<void>
+}
+
+/** Clock ticks a second of /proc on Linux. */
+const TICKS = 100
+
+/**
+ * Starts Evergreen from this checkout on a new data folder, with our own limits off.
+ * @param certificate PEM to trust for federation
+ */
+export async function startEvergreen(certificate: string, port = 18_008): Promise<Server> {
+  const folder = await mkdtemp(join(tmpdir(), 'evergreen-bench-'))
+  const caFile = join(folder, 'ca.pem')
+  await writeFile(caFile, certificate)
+  const child = spawn(process.execPath, ['packages/homeserver/bin/evergreen.js', 'serve'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: {
+      ...process.env,
+      EVERGREEN_SERVER_NAME: `127.0.0.1:${port}`,
+      EVERGREEN_DATA_DIR: join(folder, 'data'),
+      EVERGREEN_LISTEN: `127.0.0.1:${port}`,
+      EVERGREEN_TLS_LISTEN: 'off',
+      EVERGREEN_FEDERATION_CA_FILE: caFile,
+      EVERGREEN_FEDERATION_ALLOW_PRIVATE: 'true',
+      EVERGREEN_REGISTRATION: 'open',
+      EVERGREEN_RATE_LIMITS: 'off',
+      EVERGREEN_PASSWORD_HASH: 'test',
+      EVERGREEN_LOG_LEVEL: 'error',
+    },
+  })
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const baseUrl = `http://127.0.0.1:${port}`
+  await untilHealthy(baseUrl)
+  return {
+    baseUrl,
+    async cpuMs() {
+      const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8')
+      // The name, in parentheses, may hold spaces; user and system time are the 12th and 13th field behind it.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS
+    },
+    async memoryMb() {
+      const status = await readFile(`/proc/${child.pid}/status`, 'utf8')
+      return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
+    },
+    async stop() {
+      child.kill('SIGTERM')
+      await ended
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+async function untilHealthy(baseUrl: string): Promise<void> {
+  for (let attempt = 0; attempt < 150; attempt++) {
+    const ok = await fetch(`${baseUrl}/health`).then((response) => response.ok, () => false)
+    if (ok) return
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  throw new Error('the homeserver did not start')
+}

@@ -1,0 +1,120 @@
+import type { Edu } from '../matrix/federation.ts'
+import { isServerName, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
+import { createWorkerLoop } from '../platform/worker-loop.ts'
+import { dropRepeated, forgetWaiters } from '../storage/device-list-stream.ts'
+import * as storage from '../storage/device-lists.ts'
+import type { Tx } from '../storage/store.ts'
+import { raiseDoubt } from './doubts.ts'
+import { type DeviceListNews, deviceListNews } from './news.ts'
+import { createOutgoing, type Outgoing } from './outgoing.ts'
+import type { EngineParts } from './ports.ts'
+import { type RemoteKeys, remoteKeys } from './query.ts'
+import { createRefresh, type OperatorOutcome, type RefreshOutcome } from './refresh.ts'
+import { createResync } from './resync.ts'
+import { ASKED_FOR_MS, type ListOverview, type ListStatus, listOverview, listStatus } from './status.ts'
+import { createUpdates } from './updates.ts'
+
+/** Old rows are dropped this often (ms). */
+const CLEAN_UP_INTERVAL_MS = 3_600_000
+/** The newest part of the stream that is kept whole, so that `/keys/changes` is exact there. */
+const KEPT_POSITIONS = 20_000
+
+/** Everything the rest of the server sees of device lists. */
+export type DeviceLists = Omit<Outgoing, 'source'> & {
+  start(): Promise<void>
+  stop(): Promise<void>
+  /** MSC2638, see `refresh.ts`. */
+  refresh(requester: UserId, userId: UserId): Promise<RefreshOutcome>
+  status(requester: UserId, userId: UserId): Promise<ListStatus | undefined>
+  /** For `/keys/query`, see `query.ts`. */
+  remoteKeys(requester: UserId, userIds: readonly UserId[], waitMs: number): Promise<RemoteKeys>
+  /** The master key of a remote user as JSON text, as far as it is known. */
+  remoteMasterKey(userId: UserId): Promise<string | null>
+  /** For `/sync` and `/keys/changes`, see `news.ts`. */
+  news(userId: UserId, after: number, upTo: number): Promise<DeviceListNews>
+  /** EDUs of other servers; durable when it returns. Keyed by EDU type. */
+  receive: Record<'m.device_list_update' | 'm.signing_key_update', (origin: ServerName, contents: readonly unknown[]) => Promise<void>>
+  /** Remote users with whom a room is shared from now on. Part of the membership's own transaction. */
+  startTracking(tx: Tx, userIds: readonly UserId[]): Promise<void>
+  /** Remote users with whom no room is shared any more. Part of the membership's own transaction. */
+  stopTracking(tx: Tx, userIds: readonly UserId[]): Promise<void>
+  heardFrom(serverName: ServerName): void
+  serverIsUp(serverName: ServerName): void
+  /** For operators: lists, the oldest doubt first. */
+  list(filter: { server?: string | undefined; staleOnly: boolean; limit: number }): Promise<ListOverview[]>
+  /** For operators: the users whose lists are stale, of one server or all. */
+  staleUsers(filter: { server?: string | undefined }): Promise<UserId[]>
+  /** For operators: fetches these lists again, whoever waits for them, and tells how each ended. */
+  refreshByOperator(userIds: readonly UserId[]): Promise<OperatorOutcome[]>
+  /** For the sender of federation transactions. */
+  outgoing: { destinations(): Promise<ServerName[]>; take(destination: ServerName, limit: number): Promise<Batch> }
+}
+
+type Batch = { id: string; edus: Edu[]; delivered(tx: Tx): Promise<void> }
+
+/** @param wakeSender called with destinations that are owed updates of our users */
+export function createDeviceLists(
+  parts: EngineParts & { wakeSender: (destinations: readonly ServerName[]) => void },
+): DeviceLists {
+  const { store, clock, sharedRooms, log } = parts
+  const resync = createResync(parts)
+  const refresh = createRefresh(parts, resync)
+  const updates = createUpdates(parts, resync)
+  const { source, ...outgoing } = createOutgoing(parts)
+
+  const cleaner = createWorkerLoop({
+    clock,
+    onError: (error) => log.error({ err: error }, 'cleaning device lists up failed'),
+    async pass() {
+      const now = clock.now()
+      await forgetWaiters(store.db, now - ASKED_FOR_MS)
+      await store.transaction((tx) => storage.forgetUntracked(tx.db, now - ASKED_FOR_MS))
+      await dropRepeated(store.db, (await store.position()) - KEPT_POSITIONS)
+      return { more: false, nextAt: now + CLEAN_UP_INTERVAL_MS }
+    },
+  })
+
+  return {
+    ...outgoing,
+    outgoing: source,
+    async start() {
+      await resync.start()
+      cleaner.start()
+    },
+    async stop() {
+      await Promise.all([resync.stop(), cleaner.stop()])
+    },
+    refresh: refresh.refresh,
+    status: (requester, userId) => listStatus(parts, requester, userId),
+    remoteKeys: (requester, userIds, waitMs) => remoteKeys(parts, refresh, requester, userIds, waitMs),
+    async remoteMasterKey(userId) {
+      return (await storage.snapshotRows(store.db, [userId])).get(userId)?.master_key ?? null
+    },
+    news: (userId, after, upTo) => deviceListNews(store.db, sharedRooms, userId, after, upTo),
+    receive: {
+      'm.device_list_update': updates.receiveDeviceListUpdates,
+      'm.signing_key_update': updates.receiveSigningKeyUpdates,
+    },
+    async startTracking(tx, userIds) {
+      const known = await storage.lockedRows(tx.db, userIds)
+      const joined = userIds.filter((userId) => known.get(userId)?.tracked !== 1)
+      for (const userId of joined) await raiseDoubt(tx, userId, { reason: 'room joined', now: clock.now(), needed: true })
+      if (joined.length > 0) await storage.setTracked(tx.db, joined)
+      const servers = new Set(joined.map(serverNameOf))
+      tx.afterCommit(() => {
+        for (const serverName of servers) resync.wake(serverName)
+      })
+    },
+    async stopTracking(tx, userIds) {
+      if (userIds.length > 0) await storage.setUntracked(tx.db, userIds, clock.now())
+    },
+    heardFrom: resync.heardFrom,
+    serverIsUp: resync.serverIsUp,
+    list: ({ server, ...filter }) => listOverview(parts, { ...filter, server: isServerName(server) ? server : undefined }),
+    async staleUsers({ server }) {
+      const filter = { serverName: isServerName(server) ? server : undefined, staleOnly: true, limit: 100_000 }
+      return (await storage.ledgerOverview(store.db, filter)).map((row) => row.user_id)
+    },
+    refreshByOperator: refresh.refreshByOperator,
+  }
+}

@@ -1,0 +1,61 @@
+import type { FederationAnswer } from '../matrix/federation.ts'
+import * as storage from '../storage/device-lists.ts'
+import { type FetchFailure, failureOf, invalidList, isDestinationFailure } from './failure.ts'
+import { storeFailure, storeList } from './lists.ts'
+import type { EngineParts } from './ports.ts'
+import { MAX_SNAPSHOT_BYTES, readSnapshot, type Snapshot } from './snapshot.ts'
+
+/** How a fetch is made: a person's wish goes ahead of back-off, and through the bounds on outgoing requests. */
+export type FetchManner = { insist: boolean; admit?: (address: string) => boolean }
+
+/** What the end of a fetch says about its server: may more lists be fetched from it right away? */
+export type ServerVerdict = 'goes on' | 'held back'
+
+/**
+ * Fetches one list whose lease the caller holds, and ends the lease.
+ * `GET /_matrix/federation/v1/user/devices/{userId}`; only this request tells the stream ID.
+ */
+export async function fetchList(
+  parts: EngineParts,
+  row: storage.LedgerRow,
+  manner: FetchManner,
+  signal: AbortSignal,
+): Promise<ServerVerdict> {
+  const { store, clock, settings, transport, log } = parts
+  const lease = { userId: row.user_id, gen: row.lease_gen!, until: row.lease_until! }
+  const answer = await transport.request(row.server_name, {
+    method: 'GET',
+    path: `/_matrix/federation/v1/user/devices/${encodeURIComponent(row.user_id)}`,
+    timeoutMs: settings.fetchTimeout,
+    maxBytes: MAX_SNAPSHOT_BYTES,
+    urgency: manner.insist ? 'insist' : 'normal',
+    ...(manner.admit ? { admit: manner.admit } : {}),
+    signal,
+  })
+  if (answer.kind === 'failure' && (answer.failure === 'backed_off' || answer.failure === 'aborted')) {
+    // Nothing was asked, so nothing has failed.
+    await storage.releaseLease(store.db, lease, Math.max(row.next_attempt_at, answer.retryAt ?? 0))
+    return 'held back'
+  }
+  const result = listIn(parts, row, answer)
+  if ('list' in result) {
+    await storeList(parts, row, lease, result.list)
+    return 'goes on'
+  }
+  log.info({ userId: row.user_id, kind: result.failure.kind, detail: result.failure.detail }, 'fetching a device list failed')
+  await storeFailure(parts, row, lease, result.failure)
+  const { failure } = result
+  return isDestinationFailure(failure) || failure.kind === 'limited' ? 'held back' : 'goes on'
+
+  function listIn(
+    { clock: { now } }: EngineParts,
+    { user_id }: storage.LedgerRow,
+    from: FederationAnswer,
+  ): { list: Snapshot } | { failure: FetchFailure } {
+    if (from.kind !== 'answer' || from.status !== 200) return { failure: failureOf(from, now()) }
+    const reading = readSnapshot(from.body, user_id, settings.keepDisplayNames)
+    if (!reading.ok) return { failure: invalidList(reading.why, clock.now()) }
+    if (reading.dropped.length > 0) log.warn({ userId: user_id, dropped: reading.dropped }, 'left out of a device list')
+    return { list: reading.snapshot }
+  }
+}

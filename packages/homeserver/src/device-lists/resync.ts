@@ -1,0 +1,189 @@
+import type { ServerName, UserId } from '../matrix/ids.ts'
+import type { Cancel } from '../platform/clock.ts'
+import { createSemaphore } from '../platform/semaphore.ts'
+import { createWorkerLoop } from '../platform/worker-loop.ts'
+import * as storage from '../storage/device-lists.ts'
+import { type FetchManner, fetchList, type ServerVerdict } from './fetch.ts'
+import type { EngineParts } from './ports.ts'
+
+/** How much longer than the fetch itself a lease lasts, in milliseconds. */
+const LEASE_MARGIN_MS = 15_000
+/** Word from a server makes its waiting lists due, at most this often (ms). */
+const HEARD_INTERVAL_MS = 1_000
+/** Other processes may leave work behind; it is looked for this often (ms). */
+const LOOK_INTERVAL_MS = 60_000
+
+export type Resync = {
+  start(): Promise<void>
+  /** Lets no new fetch begin, breaks those in flight off, and waits for them; what was begun is due again. */
+  stop(): Promise<void>
+  /** A hint that lists of this server have become due. */
+  wake(serverName: ServerName): void
+  /**
+   * Begins the fetch of one stale list now, whatever its wait, unless one is under way. The ledger tells the end.
+   * @returns whether this call began it
+   */
+  fetchNow(userId: UserId, serverName: ServerName, manner: FetchManner): Promise<boolean>
+  /** A server has made an authenticated request: whatever waits for it is due. */
+  heardFrom(serverName: ServerName): void
+  /** A server's back-off has ended: whatever waits for it is due. */
+  serverIsUp(serverName: ServerName): void
+}
+
+/** The work on one server in this process. */
+type Lanes = { count: number; again: boolean }
+/** What a step of a lane found: whether there may be more to do at its server now. */
+type Step = ServerVerdict | 'nothing due'
+
+/**
+ * Fetches stale lists until they are right. The ledger says what is due and, by leases, who works on it: several
+ * processes share the work, and a dead one's is taken over. Each server is worked on in lanes, at most so many
+ * (one while it has failed and not answered since), and each step of a lane takes a permit in turn with all others,
+ * so that no server delays another.
+ */
+export function createResync(parts: EngineParts): Resync {
+  const { store, clock, log, settings, transport } = parts
+  const permits = createSemaphore(settings.fetches)
+  const servers = new Map<ServerName, Lanes>()
+  const running = new Set<Promise<unknown>>()
+  const stopping = new AbortController()
+  // Asked at every inbound request, so it is kept in memory: servers whose lists wait, and those just heard from.
+  let waiting = new Set<ServerName>()
+  const heard = new Map<ServerName, { cancel: Cancel; again: boolean }>()
+
+  const loop = createWorkerLoop({
+    clock,
+    onError: (error) => log.error({ err: error }, 'looking for stale device lists failed'),
+    async pass() {
+      const due = await storage.dueServers(store.db, clock.now())
+      waiting = new Set(due.map((server) => server.serverName))
+      const now = clock.now()
+      let nextAt = now + LOOK_INTERVAL_MS
+      for (const { serverName, dueAt } of due) {
+        if (dueAt <= now) openLane(serverName)
+        else nextAt = Math.min(nextAt, dueAt)
+      }
+      return { more: false, nextAt }
+    },
+  })
+
+  /** Runs background work that `stop` waits for. */
+  function track(what: string, work: Promise<unknown>): void {
+    const tracked = work
+      .catch((error: unknown) => log.error({ err: error }, `${what} failed`))
+      .finally(() => running.delete(tracked))
+    running.add(tracked)
+  }
+
+  /** @returns the lanes of a server with one more taken, or `undefined` if all are in use */
+  function takeLane(serverName: ServerName): Lanes | undefined {
+    if (stopping.signal.aborted) return undefined
+    const lanes = servers.get(serverName) ?? { count: 0, again: false }
+    if (lanes.count >= settings.fetchesPerDestination) {
+      lanes.again = true
+      return undefined
+    }
+    lanes.count++
+    servers.set(serverName, lanes)
+    return lanes
+  }
+
+  function leaveLane(serverName: ServerName, lanes: Lanes): void {
+    lanes.count--
+    if (lanes.count === 0 && servers.get(serverName) === lanes) servers.delete(serverName)
+  }
+
+  function openLane(serverName: ServerName): void {
+    const lanes = takeLane(serverName)
+    if (lanes) track('fetching device lists', runLane(serverName, lanes, () => step(serverName, lanes)))
+  }
+
+  async function runLane(serverName: ServerName, lanes: Lanes, first: () => Promise<Step>): Promise<void> {
+    let verdict: Step = 'held back'
+    try {
+      verdict = await permits.run(first)
+      while (verdict === 'goes on') verdict = await permits.run(() => step(serverName, lanes))
+    } finally {
+      leaveLane(serverName, lanes)
+      if (lanes.again && verdict === 'nothing due') {
+        lanes.again = false
+        openLane(serverName)
+      } else if (lanes.count === 0) loop.wake()
+    }
+  }
+
+  async function step(serverName: ServerName, lanes: Lanes): Promise<Step> {
+    if (stopping.signal.aborted) return 'held back'
+    const { failures, nextAttemptAt, retryAfterUntil } = await transport.backoffOf(serverName)
+    const now = clock.now()
+    if (Math.max(nextAttemptAt ?? 0, retryAfterUntil ?? 0) > now) return 'held back'
+    if (failures > 0 && lanes.count > 1) return 'held back'
+    const row = await storage.claimDue(store.db, serverName, { now, leaseUntil: leaseUntil(now) })
+    if (!row) return 'nothing due'
+    if (failures === 0) openLane(serverName)
+    return fetchList(parts, row, { insist: false }, stopping.signal)
+  }
+
+  /** Makes a server's lists due; what is heard of it within the interval counts once more at its end. */
+  function resume(serverName: ServerName): void {
+    track('resuming a server', expedite(serverName))
+    const cancel = clock.after(HEARD_INTERVAL_MS, () => {
+      const again = heard.get(serverName)?.again
+      heard.delete(serverName)
+      if (again && !stopping.signal.aborted) resume(serverName)
+    })
+    heard.set(serverName, { cancel, again: false })
+  }
+
+  const leaseUntil = (now: number) => now + settings.fetchTimeout + LEASE_MARGIN_MS
+
+  async function expedite(serverName: ServerName): Promise<void> {
+    await storage.expediteServer(store.db, serverName, clock.now())
+    openLane(serverName)
+  }
+
+  return {
+    async start() {
+      // One process has the data folder to itself: whatever is leased there was begun by one that is gone.
+      if (store.dialect === 'sqlite') await storage.endAllLeases(store.db)
+      loop.start()
+    },
+    async stop() {
+      stopping.abort()
+      for (const { cancel } of heard.values()) cancel()
+      await loop.stop()
+      while (running.size > 0) await Promise.allSettled([...running])
+    },
+    wake(serverName) {
+      waiting.add(serverName)
+      openLane(serverName)
+    },
+    async fetchNow(userId, serverName, manner) {
+      waiting.add(serverName)
+      const lanes = takeLane(serverName)
+      if (!lanes) {
+        await storage.expedite(store.db, userId, 0)
+        return false
+      }
+      const now = clock.now()
+      let row: storage.LedgerRow | undefined
+      try {
+        row = await storage.claimOne(store.db, userId, { now, leaseUntil: leaseUntil(now) })
+      } finally {
+        if (!row) leaveLane(serverName, lanes)
+      }
+      if (!row) return false
+      track('fetching a device list', runLane(serverName, lanes, () => fetchList(parts, row!, manner, stopping.signal)))
+      return true
+    },
+    heardFrom(serverName) {
+      if (!waiting.has(serverName) || stopping.signal.aborted) return
+      const before = heard.get(serverName)
+      if (before) before.again = true
+      else resume(serverName)
+    },
+    serverIsUp(serverName) {
+      if (!stopping.signal.aborted) track('resuming a server', expedite(serverName))
+    },
+  }
+}

@@ -1,0 +1,150 @@
+import { isUserId, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
+import { isObject } from '../matrix/json.ts'
+import { addChanges } from '../storage/device-list-stream.ts'
+import * as storage from '../storage/device-lists.ts'
+import type { Tx } from '../storage/store.ts'
+import { applyUpdate, decide, type DeviceListUpdate, type DoubtReason, inChainOrder, readUpdate } from './decide.ts'
+import { raiseDoubt } from './doubts.ts'
+import { snapshotOf, snapshotRow } from './lists.ts'
+import type { EngineParts } from './ports.ts'
+import type { Resync } from './resync.ts'
+import { digestOf, isCrossSigningKey, type Snapshot } from './snapshot.ts'
+
+/** What one transaction says of one user: updates in order, and whether one of them could not be read. */
+type UserUpdates = { updates: DeviceListUpdate[]; malformed: boolean }
+
+export type Updates = {
+  /**
+   * All `m.device_list_update` of one transaction. Returns when what they say, or the doubt that they raise, is
+   * durable; no request is waited for. Server-server API, "Device Management".
+   */
+  receiveDeviceListUpdates(origin: ServerName, contents: readonly unknown[]): Promise<void>
+  /** All `m.signing_key_update` of one transaction; the same promise. */
+  receiveSigningKeyUpdates(origin: ServerName, contents: readonly unknown[]): Promise<void>
+}
+
+/** Handles what other servers tell of their users' lists. */
+export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>): Updates {
+  const { store, clock, log, settings, sharedRooms } = parts
+
+  /** Runs `handle` on the users' ledger rows and lists, locked; then tells whoever shares a room with the changed. */
+  async function withLists(
+    origin: ServerName,
+    userIds: readonly UserId[],
+    handle: (tx: Tx, row: storage.LedgerRow, list: Snapshot | undefined) => Promise<'changed' | 'doubted' | 'same'>,
+  ): Promise<void> {
+    await store.transaction(async (tx) => {
+      const rows = await storage.lockedRows(tx.db, userIds)
+      const lists = await storage.snapshotRows(tx.db, [...rows.keys()])
+      const changed: UserId[] = []
+      let doubted = false
+      for (const [userId, row] of rows) {
+        const list = lists.get(userId)
+        const known = list && row.stream_id !== null ? snapshotOf(list, row.stream_id) : undefined
+        const outcome = await handle(tx, row, known)
+        if (outcome === 'changed') changed.push(userId)
+        if (outcome === 'doubted') doubted = true
+      }
+      if (changed.length > 0) {
+        tx.wake(await sharedRooms.localUsers(tx.db, changed))
+        await addChanges(tx.db, await tx.position(), changed)
+      }
+      if (doubted) tx.afterCommit(() => resync.wake(origin))
+    })
+  }
+
+  /** Writes a changed list. @returns whether clients see a difference */
+  async function save(tx: Tx, row: storage.LedgerRow, list: Snapshot): Promise<'changed' | 'same' | undefined> {
+    const digest = digestOf(list)
+    if (digest === undefined) return undefined
+    const devices = list.deviceKeys.size + list.keyless.length
+    await storage.saveSnapshot(tx.db, snapshotRow(row.user_id, list))
+    await storage.recordUpdated(tx.db, row.user_id, { streamId: list.streamId, digest, devices })
+    return digest === row.digest ? 'same' : 'changed'
+  }
+
+  async function doubt(tx: Tx, row: storage.LedgerRow, reason: DoubtReason): Promise<'doubted'> {
+    await raiseDoubt(tx, row.user_id, { reason, now: clock.now(), needed: row.tracked === 1 })
+    log.debug({ userId: row.user_id, reason }, 'a device list is in doubt')
+    return 'doubted'
+  }
+
+  async function applyAll(tx: Tx, row: storage.LedgerRow, before: Snapshot | undefined, said: UserUpdates) {
+    // Nobody shares a room: the list is only cached, and the cache is no longer right.
+    if (row.tracked === 0) return doubt(tx, row, 'gap')
+    let list = before
+    let reason: DoubtReason | undefined = said.malformed ? 'malformed update' : undefined
+    for (const update of said.updates) {
+      const decision = decide(list, update)
+      if (decision.kind === 'apply') list = applyUpdate(list!, update)
+      if (decision.kind === 'doubt') reason ??= decision.reason
+    }
+    const outcome = list && list !== before ? await save(tx, row, list) : 'same'
+    if (outcome === undefined) reason ??= 'malformed update'
+    if (reason) {
+      const doubted = await doubt(tx, row, reason)
+      return outcome === 'changed' ? 'changed' : doubted
+    }
+    return outcome ?? 'same'
+  }
+
+  return {
+    async receiveDeviceListUpdates(origin, contents) {
+      const byUser = new Map<UserId, UserUpdates>()
+      for (const content of contents) {
+        const userId = userOf(origin, content)
+        if (!userId) continue
+        const said = byUser.get(userId) ?? { updates: [], malformed: false }
+        const update = readUpdate(content as Record<string, unknown>, userId, settings.keepDisplayNames)
+        if (typeof update === 'string') said.malformed = true
+        else said.updates.push(update)
+        byUser.set(userId, said)
+      }
+      for (const said of byUser.values()) said.updates = inChainOrder(said.updates)
+      await withLists(origin, [...byUser.keys()], (tx, row, list) => applyAll(tx, row, list, byUser.get(row.user_id)!))
+    },
+
+    async receiveSigningKeyUpdates(origin, contents) {
+      // The last one counts where a transaction has several.
+      const byUser = new Map<UserId, Record<string, unknown>>()
+      for (const content of contents) {
+        const userId = userOf(origin, content)
+        if (userId) byUser.set(userId, content as Record<string, unknown>)
+      }
+      await withLists(origin, [...byUser.keys()], async (tx, row, list) => {
+        const keys = readSigningKeys(byUser.get(row.user_id)!, row.user_id)
+        if (row.tracked === 0 || !list || !keys) return doubt(tx, row, keys ? 'no list yet' : 'malformed update')
+        const outcome = await save(tx, row, { ...list, ...keys })
+        if (outcome === undefined) return doubt(tx, row, 'malformed update')
+        // A snapshot in flight may be older than these keys and has nothing to tell it by.
+        if (row.lease_until !== null) await doubt(tx, row, 'update during fetch')
+        return outcome
+      })
+    },
+  }
+
+  function userOf(origin: ServerName, content: unknown): UserId | undefined {
+    const userId = isObject(content) ? content.user_id : undefined
+    if (isUserId(userId) && serverNameOf(userId) === origin) return userId
+    log.debug({ origin }, 'ignored an update that is not for a user of its origin')
+    return undefined
+  }
+}
+
+/** The keys that an `m.signing_key_update` carries; one that is left out stays as it is. */
+function readSigningKeys(
+  content: Record<string, unknown>,
+  userId: UserId,
+): Partial<Pick<Snapshot, 'masterKey' | 'selfSigningKey'>> | undefined {
+  const { master_key: masterKey, self_signing_key: selfSigningKey } = content
+  const keys: Partial<Pick<Snapshot, 'masterKey' | 'selfSigningKey'>> = {}
+  if (masterKey !== undefined && masterKey !== null) {
+    if (!isCrossSigningKey(masterKey, userId, 'master')) return undefined
+    keys.masterKey = masterKey
+  }
+  if (selfSigningKey !== undefined && selfSigningKey !== null) {
+    if (!isCrossSigningKey(selfSigningKey, userId, 'self_signing')) return undefined
+    keys.selfSigningKey = selfSigningKey
+  }
+  return Object.keys(keys).length > 0 ? keys : undefined
+}

@@ -1,0 +1,96 @@
+import type { FederationAnswer, FederationRequest } from '../matrix/federation.ts'
+import type { ServerName } from '../matrix/ids.ts'
+import { canonicalJson, tryParseJson } from '../matrix/json.ts'
+import { retryAfterMs } from '../matrix/retry-after.ts'
+import { type SigningKey, signText } from '../matrix/signing.ts'
+import { formatXMatrix } from '../matrix/x-matrix.ts'
+import type { Clock } from '../platform/clock.ts'
+import { type HttpResponse, type Network, NetworkError } from '../platform/network.ts'
+import type { Destinations } from './destinations.ts'
+import type { Discovery } from './discovery.ts'
+
+export type FederationClient = {
+  /** Makes a signed request. Whatever becomes of it is a value, and noted for the destination's back-off. */
+  request(destination: ServerName, request: FederationRequest): Promise<FederationAnswer>
+  /** Whether the settings let us talk to this server. */
+  isAllowed(serverName: ServerName): boolean
+}
+
+/** The most bytes of an answer that are read unless the request says otherwise. */
+const MAX_BYTES = 10 * 1024 * 1024
+
+/** Requests to other servers, signed as the specification says. Server-server API, "Request Authentication". */
+export function createFederationClient(parts: {
+  clock: Clock
+  network: Network
+  discovery: Discovery
+  destinations: Destinations
+  serverName: ServerName
+  signingKey: SigningKey
+  isAllowed(serverName: ServerName): boolean
+}): FederationClient {
+  const { clock, network, discovery, destinations, serverName, signingKey, isAllowed } = parts
+
+  function authorization(destination: ServerName, { method, path, body }: FederationRequest): string {
+    const signed = canonicalJson({ method, uri: path, origin: serverName, destination, ...(body ? { content: body } : {}) })
+    if (signed === undefined) throw new TypeError('the content of a request must have a canonical form')
+    const sig = signText(signed, signingKey)
+    return formatXMatrix({ origin: serverName, destination, key: signingKey.keyId, sig })
+  }
+
+  async function send(destination: ServerName, request: FederationRequest): Promise<HttpResponse | 'limited'> {
+    const route = await discovery.resolve(destination)
+    if (request.admit && !request.admit(route.addresses[0]!)) return 'limited'
+    const { method, path, body, timeoutMs, maxBytes = MAX_BYTES, signal } = request
+    const headers: Record<string, string> = { authorization: authorization(destination, request), accept: 'application/json' }
+    if (body) headers['content-type'] = 'application/json'
+    return network.http({
+      ...route,
+      method,
+      path,
+      headers,
+      timeoutMs,
+      maxBytes,
+      ...(body ? { body: JSON.stringify(body) } : {}),
+      ...(signal ? { signal } : {}),
+    })
+  }
+
+  /** Notes what the answer says of the destination: 5xx is trouble of its own, 429 a wish, all else is a sign of life. */
+  async function note(destination: ServerName, response: HttpResponse, body: unknown): Promise<void> {
+    const wait = retryAfterMs(response.headers, body, clock.now())
+    if (response.status === 429) await destinations.recordLimit(destination, wait)
+    else if (response.status >= 500) await destinations.recordFailure(destination, `answered ${response.status}`, wait)
+    else await destinations.recordSuccess(destination)
+  }
+
+  return {
+    isAllowed,
+    async request(destination, request) {
+      if (destination === serverName || !isAllowed(destination)) {
+        return { kind: 'failure', failure: 'denied', detail: 'the settings forbid this server' }
+      }
+      const leave = await destinations.mayRequest(destination, request.urgency ?? 'normal', request.timeoutMs)
+      if (!leave.go) {
+        return { kind: 'failure', failure: 'backed_off', detail: 'the destination rests', retryAt: leave.retryAt }
+      }
+      let response: HttpResponse | 'limited'
+      try {
+        response = await send(destination, request)
+      } catch (error) {
+        if (!(error instanceof NetworkError)) throw error
+        const { failure, message } = error
+        // An answer that is too long is an answer; what we broke off ourselves says nothing.
+        if (failure === 'too_large') await destinations.recordSuccess(destination)
+        else if (failure !== 'aborted') await destinations.recordFailure(destination, `${failure}: ${message}`)
+        return { kind: 'failure', failure, detail: message }
+      }
+      if (response === 'limited') {
+        return { kind: 'failure', failure: 'limited', detail: 'our own limit on requests to that address' }
+      }
+      const body = response.body.length === 0 ? undefined : tryParseJson(response.body.toString('utf8'))
+      await note(destination, response, body)
+      return { kind: 'answer', status: response.status, headers: response.headers, body }
+    },
+  }
+}

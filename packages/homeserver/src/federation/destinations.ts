@@ -1,0 +1,125 @@
+import { LRUCache } from 'lru-cache'
+import type { ServerName } from '../matrix/ids.ts'
+import { backoffDelay } from '../platform/backoff.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Random } from '../platform/random.ts'
+import { claimProbe, destinationRow, writeDestination } from '../storage/destinations.ts'
+import type { Store } from '../storage/store.ts'
+
+/** What holds requests to a destination back; times in epoch ms. */
+export type Backoff = {
+  failures: number
+  failingSince: number | null
+  nextAttemptAt: number | null
+  retryAfterUntil: number | null
+  lastError: string | null
+}
+
+/** Whether a request may go out now; if not, from when on (epoch ms). */
+export type Permission = { go: true } | { go: false; retryAt: number }
+
+export type Destinations = {
+  backoffOf(serverName: ServerName): Promise<Backoff>
+  /** Asks for leave to send a request; for a server that has failed this claims the one probe. */
+  mayRequest(serverName: ServerName, urgency: 'normal' | 'insist', timeoutMs: number): Promise<Permission>
+  /** It answered: all back-off ends but an unexpired wait that it asked for. */
+  recordSuccess(serverName: ServerName): Promise<void>
+  /** It did not answer, or with an error of its own. @param waitMs what it asked for, if it did */
+  recordFailure(serverName: ServerName, detail: string, waitMs?: number): Promise<void>
+  /** It is up and asks us to wait. @param waitMs `undefined`: it does not say for how long */
+  recordLimit(serverName: ServerName, waitMs: number | undefined): Promise<void>
+  /** It has made an authenticated request: it is back. */
+  heardFrom(serverName: ServerName): Promise<void>
+  /** `listener` hears of every destination whose back-off ends. */
+  onUp(listener: (serverName: ServerName) => void): void
+}
+
+/** How often a server that is fine is written down (ms); whether it is fine is asked of memory. */
+const NOTED_EVERY_MS = 60_000
+const NOTED_SERVERS = 10_000
+/** For this long a failing server is tried at short intervals (ms). */
+const EARLY_MS = 10 * 60_000
+/** The wait for a server that limits us and does not say for how long (ms). */
+const UNSPOKEN_LIMIT_MS = 5_000
+
+const NONE: Backoff = { failures: 0, failingSince: null, nextAttemptAt: null, retryAfterUntil: null, lastError: null }
+
+export type DestinationSettings = { retryBase: number; retryCapEarly: number; retryCapWaited: number }
+
+/** Durable back-off per destination. @param settings milliseconds */
+export function createDestinations(parts: {
+  store: Store
+  clock: Clock
+  random: Random
+  settings: DestinationSettings
+}): Destinations {
+  const { store, clock, random, settings } = parts
+  // Servers that had no back-off when last looked at, and when that was written down. Others are asked of the database.
+  const fine = new LRUCache<ServerName, number>({ max: NOTED_SERVERS })
+  const listeners: ((serverName: ServerName) => void)[] = []
+
+  async function backoffOf(serverName: ServerName): Promise<Backoff> {
+    if (fine.has(serverName)) return NONE
+    const row = await destinationRow(store.db, serverName)
+    if (!row) return NONE
+    return {
+      failures: row.failures,
+      failingSince: row.failing_since,
+      nextAttemptAt: row.next_attempt_at,
+      retryAfterUntil: row.retry_after_until,
+      lastError: row.last_error,
+    }
+  }
+
+  /** Ends the back-off and says so; writes at most once in a while for a server that has none. */
+  async function noteUp(serverName: ServerName, column: 'last_success_at' | 'last_heard_at'): Promise<void> {
+    const now = clock.now()
+    const noted = fine.get(serverName)
+    if (noted !== undefined && Math.abs(now - noted) < NOTED_EVERY_MS) return
+    const before = noted === undefined ? await backoffOf(serverName) : NONE
+    await writeDestination(store.db, serverName, {
+      failures: 0,
+      failing_since: null,
+      next_attempt_at: null,
+      last_error: null,
+      [column]: now,
+    })
+    if ((before.retryAfterUntil ?? 0) <= now) fine.set(serverName, now)
+    if (before.failures > 0) for (const listener of listeners) listener(serverName)
+  }
+
+  return {
+    backoffOf,
+    async mayRequest(serverName, urgency, timeoutMs) {
+      const { failures, nextAttemptAt, retryAfterUntil } = await backoffOf(serverName)
+      const now = clock.now()
+      if ((retryAfterUntil ?? 0) > now) return { go: false, retryAt: retryAfterUntil! }
+      if (failures === 0 || urgency === 'insist') return { go: true }
+      if ((nextAttemptAt ?? 0) > now) return { go: false, retryAt: nextAttemptAt! }
+      const until = now + timeoutMs
+      return (await claimProbe(store.db, serverName, now, until)) ? { go: true } : { go: false, retryAt: until }
+    },
+    recordSuccess: (serverName) => noteUp(serverName, 'last_success_at'),
+    heardFrom: (serverName) => noteUp(serverName, 'last_heard_at'),
+    async recordFailure(serverName, detail, waitMs) {
+      fine.delete(serverName)
+      const { failures, failingSince } = await backoffOf(serverName)
+      const now = clock.now()
+      const since = failingSince ?? now
+      const capMs = now - since < EARLY_MS ? settings.retryCapEarly : settings.retryCapWaited
+      const delay = backoffDelay({ baseMs: settings.retryBase, capMs }, failures + 1, random.fraction())
+      await writeDestination(store.db, serverName, {
+        failures: failures + 1,
+        failing_since: since,
+        next_attempt_at: now + delay,
+        last_error: detail,
+        ...(waitMs === undefined ? {} : { retry_after_until: now + waitMs }),
+      })
+    },
+    async recordLimit(serverName, waitMs = UNSPOKEN_LIMIT_MS) {
+      fine.delete(serverName)
+      await writeDestination(store.db, serverName, { retry_after_until: clock.now() + waitMs })
+    },
+    onUp: (listener) => listeners.push(listener),
+  }
+}

@@ -1,0 +1,31 @@
+import type { KeyObject } from 'node:crypto'
+import type { ServerName } from '../matrix/ids.ts'
+import { entriesOf, isObject } from '../matrix/json.ts'
+import { verifyJson, verifyKeyFrom } from '../matrix/signing.ts'
+
+/** A verify key and until when it may be trusted (epoch ms). */
+export type VerifyKey = { keyId: string; publicKey: string; key: KeyObject; validUntil: number }
+
+/** No key is trusted for longer than this without being fetched again (ms). Server-server API, "Publishing Keys". */
+const LONGEST_MS = 7 * 24 * 3_600_000
+const MAX_KEYS = 50
+
+/**
+ * Reads a server's answer to `GET /_matrix/key/v2/server`: it names that server, and is signed by each key it lists.
+ * @param now epoch ms
+ * @returns the keys, or in words what is wrong
+ */
+export function readKeyResponse(body: unknown, serverName: ServerName, now: number): VerifyKey[] | string {
+  if (!isObject(body) || body.server_name !== serverName) return 'the keys are not those of the server that was asked'
+  if (!Number.isSafeInteger(body.valid_until_ts)) return 'valid_until_ts is not an integer'
+  const validUntil = Math.min(body.valid_until_ts as number, now + LONGEST_MS)
+  const keys: VerifyKey[] = []
+  for (const [keyId, value] of entriesOf(body.verify_keys).slice(0, MAX_KEYS)) {
+    const publicKey = isObject(value) ? value.key : undefined
+    if (!keyId.startsWith('ed25519:') || typeof publicKey !== 'string') continue
+    const key = verifyKeyFrom(publicKey)
+    if (!key || !verifyJson(body, serverName, keyId, key)) return `the keys are not signed by ${keyId}`
+    keys.push({ keyId, publicKey, key, validUntil })
+  }
+  return keys.length > 0 ? keys : 'there is no key that we can use'
+}

@@ -1,0 +1,61 @@
+import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ServerName } from '../matrix/ids.ts'
+import { decodeBase64, encodeBase64, type SigningKey, signingKeyFromSeed, signJson } from '../matrix/signing.ts'
+import type { Clock } from '../platform/clock.ts'
+import { opaqueId, type Random } from '../platform/random.ts'
+import { addFirstSigningKey, signingKeys } from '../storage/signing-keys.ts'
+import type { Store } from '../storage/store.ts'
+
+/** How long others may use our keys without asking again, in milliseconds. */
+const VALID_MS = 24 * 3_600_000
+
+/**
+ * This server's signing key, made at the first start. With SQLite it lies in the data folder, readable by its owner only;
+ * with PostgreSQL it is in the database, since all processes share it.
+ */
+export async function loadSigningKey(parts: {
+  store: Store
+  clock: Clock
+  random: Random
+  dataDir: string
+}): Promise<SigningKey> {
+  const { store, clock, random, dataDir } = parts
+  const made = () => ({ keyId: `ed25519:${opaqueId(random, 4).replace(/[^A-Za-z0-9]/g, '_')}`, seed: random.bytes(32) })
+  if (store.dialect === 'postgres') {
+    const { keyId, seed } = made()
+    const row = { key_id: keyId, seed: encodeBase64(seed), created_at: clock.now(), expired_at: null }
+    await addFirstSigningKey(store.db, row)
+    const [newest] = await signingKeys(store.db)
+    return signingKeyFromSeed(newest!.key_id, decodeBase64(newest!.seed))
+  }
+  const file = join(dataDir, 'signing.key')
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (text === undefined) {
+    const { keyId, seed } = made()
+    // Written whole or not at all: half a key would be a new identity.
+    await writeFile(`${file}.new`, `${keyId} ${encodeBase64(seed)}\n`, { mode: 0o600 })
+    await chmod(`${file}.new`, 0o600)
+    await rename(`${file}.new`, file)
+    return signingKeyFromSeed(keyId, seed)
+  }
+  const [keyId, seed] = text.trim().split(' ')
+  if (!keyId?.startsWith('ed25519:') || decodeBase64(seed ?? '').length !== 32) {
+    throw new Error(`${file} is not a signing key: expected "ed25519:ID BASE64"`)
+  }
+  return signingKeyFromSeed(keyId, decodeBase64(seed!))
+}
+
+/** The answer to `GET /_matrix/key/v2/server`. Server-server API, "Publishing Keys". @param now epoch ms */
+export function publishedKeys(serverName: ServerName, key: SigningKey, now: number): object {
+  const keys = {
+    server_name: serverName,
+    valid_until_ts: now + VALID_MS,
+    verify_keys: { [key.keyId]: { key: key.publicKey } },
+    old_verify_keys: {},
+  }
+  return signJson(keys, serverName, key)
+}

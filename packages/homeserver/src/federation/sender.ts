@@ -1,0 +1,177 @@
+import { createHash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import type { Edu, FederationAnswer } from '../matrix/federation.ts'
+import type { ServerName } from '../matrix/ids.ts'
+import { backoffDelay } from '../platform/backoff.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Logger } from '../platform/logger.ts'
+import type { Random } from '../platform/random.ts'
+import { createSemaphore } from '../platform/semaphore.ts'
+import { createWorkerLoop } from '../platform/worker-loop.ts'
+import type { Store, Tx } from '../storage/store.ts'
+import type { FederationClient } from './client.ts'
+import type { Destinations } from './destinations.ts'
+
+/** A durable queue of EDUs, kept by a feature. */
+export type EduSource = {
+  /** Destinations with something in the queue. */
+  destinations(): Promise<ServerName[]>
+  /** The next EDUs for a destination; `id` is the same for the same EDUs; `delivered` takes them off the queue. */
+  take(destination: ServerName, limit: number): Promise<{ id: string; edus: Edu[]; delivered(tx: Tx): Promise<void> }>
+}
+
+export type Sender = {
+  start(): void
+  stop(): Promise<void>
+  /** A hint that something is queued for these destinations. */
+  wake(destinations: readonly ServerName[]): void
+}
+
+/** Server-server API, "Transactions": the most EDUs in one. */
+const MAX_EDUS = 100
+const TIMEOUT_MS = 60_000
+/** Transactions in flight at the same time. */
+const PARALLEL = 50
+/** A batch that a destination calls bad this often is dropped: it would hold up everything behind it for ever. */
+const REFUSALS = 5
+/** How long a destination rests that answers, but with a refusal. */
+const REFUSED_BACKOFF = { baseMs: 2_000, capMs: 10 * 60_000 }
+
+/**
+ * Delivers what is queued, one transaction at a time to a destination. The queues are in the database: after a crash, or
+ * a destination's downtime, the same batch goes out again under the same transaction ID.
+ */
+export function createSender(parts: {
+  store: Store
+  clock: Clock
+  random: Random
+  log: Logger
+  serverName: ServerName
+  client: FederationClient
+  destinations: Destinations
+  sources: readonly EduSource[]
+}): Sender {
+  const { store, clock, random, log, serverName, client, destinations, sources } = parts
+  const permits = createSemaphore(PARALLEL)
+  const busy = new Map<ServerName, { again: boolean }>()
+  const running = new Set<Promise<void>>()
+  const stopping = new AbortController()
+  const refusals = new LRUCache<ServerName, { count: number; until: number }>({ max: 10_000 })
+
+  // Looks for what is queued at the start, and for destinations whose wait is over.
+  const loop = createWorkerLoop({
+    clock,
+    onError: (error) => log.error({ err: error }, 'looking for queued EDUs failed'),
+    async pass() {
+      const queued = new Set((await Promise.all(sources.map((source) => source.destinations()))).flat())
+      let nextAt: number | null = null
+      for (const destination of queued) {
+        if (busy.has(destination)) continue
+        const at = await restsUntil(destination)
+        if (at <= clock.now()) begin(destination)
+        else nextAt = Math.min(nextAt ?? at, at)
+      }
+      return { more: false, nextAt }
+    },
+  })
+
+  function begin(destination: ServerName): void {
+    if (stopping.signal.aborted) return
+    const state = busy.get(destination)
+    if (state) {
+      state.again = true
+      return
+    }
+    const now = { again: false }
+    busy.set(destination, now)
+    const work = drain(destination, now)
+      .catch((error: unknown) => log.error({ err: error, destination }, 'sending failed'))
+      .finally(() => {
+        running.delete(work)
+        busy.delete(destination)
+        // Whatever is left waits for the destination, or came in at the last moment.
+        if (!stopping.signal.aborted) loop.wake()
+      })
+    running.add(work)
+  }
+
+  async function drain(destination: ServerName, state: { again: boolean }): Promise<void> {
+    if ((await restsUntil(destination)) > clock.now()) return
+    do {
+      state.again = false
+      while (!stopping.signal.aborted && (await permits.run(() => sendNext(destination))) === 'delivered');
+    } while (state.again && !stopping.signal.aborted && (await restsUntil(destination)) <= clock.now())
+  }
+
+  async function restsUntil(destination: ServerName): Promise<number> {
+    const { nextAttemptAt, retryAfterUntil } = await destinations.backoffOf(destination)
+    return Math.max(nextAttemptAt ?? 0, retryAfterUntil ?? 0, refusals.get(destination)?.until ?? 0)
+  }
+
+  async function sendNext(destination: ServerName): Promise<'delivered' | 'empty' | 'failed'> {
+    const batches = []
+    let room = MAX_EDUS
+    for (const source of sources) {
+      const batch = await source.take(destination, room)
+      if (batch.edus.length > 0) batches.push(batch)
+      room -= batch.edus.length
+      if (room === 0) break
+    }
+    if (batches.length === 0) return 'empty'
+    const id = batches.map((batch) => batch.id).join(';')
+    const txnId = createHash('sha256').update(`${serverName} ${destination} ${id}`).digest('base64url')
+    const answer = await client.request(destination, {
+      method: 'PUT',
+      path: `/_matrix/federation/v1/send/${txnId}`,
+      body: {
+        origin: serverName,
+        origin_server_ts: clock.now(),
+        pdus: [],
+        edus: batches.flatMap((batch) => batch.edus),
+      },
+      timeoutMs: TIMEOUT_MS,
+      signal: stopping.signal,
+    })
+    const verdict = verdictOf(destination, answer)
+    if (verdict === 'failed') return 'failed'
+    if (verdict === 'drop') log.warn({ destination, edus: MAX_EDUS - room }, 'a destination does not take what is queued; dropped')
+    await store.transaction(async (tx) => {
+      for (const batch of batches) await batch.delivered(tx)
+    })
+    return 'delivered'
+  }
+
+  /** A destination that answers but does not take the batch rests too; a batch that it calls bad is given up in the end. */
+  function verdictOf(destination: ServerName, answer: FederationAnswer): 'delivered' | 'failed' | 'drop' {
+    if (answer.kind === 'failure') return answer.failure === 'denied' ? 'drop' : 'failed'
+    if (answer.status === 200) {
+      refusals.delete(destination)
+      return 'delivered'
+    }
+    if (answer.status >= 500 || answer.status === 429) return 'failed'
+    const count = (refusals.get(destination)?.count ?? 0) + 1
+    const bad = answer.status === 400 || answer.status === 413
+    if (bad && count >= REFUSALS) {
+      refusals.delete(destination)
+      return 'drop'
+    }
+    refusals.set(destination, { count, until: clock.now() + backoffDelay(REFUSED_BACKOFF, count, random.fraction()) })
+    return 'failed'
+  }
+
+  destinations.onUp((destination) => {
+    refusals.delete(destination)
+    begin(destination)
+  })
+  return {
+    start: loop.start,
+    async stop() {
+      stopping.abort()
+      await loop.stop()
+      while (running.size > 0) await Promise.allSettled([...running])
+    },
+    wake(names) {
+      for (const name of names) begin(name)
+    },
+  }
+}

@@ -1,0 +1,78 @@
+import { MatrixError } from '../matrix/errors.ts'
+import type { ServerName } from '../matrix/ids.ts'
+import { isObject } from '../matrix/json.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Logger } from '../platform/logger.ts'
+import { forgetTransactions, receivedResponse, saveResponse } from '../storage/received-transactions.ts'
+import type { Store } from '../storage/store.ts'
+
+/** Takes all EDUs of one type that a transaction has, in order. What it must not lose is durable when it returns. */
+export type EduHandler = (origin: ServerName, contents: readonly unknown[]) => Promise<void>
+
+/** What a transaction carries, its shape checked at the edge but for the EDUs themselves. */
+export type Transaction = { origin: ServerName; txnId: string; edus: readonly unknown[] }
+
+export type Transactions = {
+  /**
+   * Takes a transaction, once: the same one again gets the same answer. EDUs are isolated, so that a bad one fails
+   * neither the transaction nor its neighbours. Server-server API, "Transactions".
+   * @returns the answer as JSON text
+   */
+  receive(transaction: Transaction): Promise<string>
+  /** Forgets what was answered long ago. @param now epoch ms */
+  cleanUp(now: number): Promise<void>
+}
+
+/** A transaction is tried again for a while, and not after that (ms). */
+const REMEMBERED_MS = 24 * 3_600_000
+
+/** @param handlers by EDU type; a type without one is ignored */
+export function createTransactions(parts: {
+  store: Store
+  clock: Clock
+  log: Logger
+  handlers: ReadonlyMap<string, EduHandler>
+}): Transactions {
+  const { store, clock, log, handlers } = parts
+  const underWay = new Map<string, Promise<string>>()
+
+  async function handle(origin: ServerName, type: string, contents: readonly unknown[]): Promise<void> {
+    try {
+      await handlers.get(type)!(origin, contents)
+    } catch (error) {
+      if (error instanceof MatrixError) log.debug({ origin, type, detail: error.message }, 'an EDU was refused')
+      else log.error({ err: error, origin, type }, 'an EDU could not be handled')
+      // One of them may be to blame: then the others are taken by themselves.
+      if (contents.length > 1) for (const content of contents) await handle(origin, type, [content])
+    }
+  }
+
+  async function process({ origin, txnId, edus }: Transaction): Promise<string> {
+    const before = await receivedResponse(store.db, origin, txnId)
+    if (before !== undefined) return before
+    const byType = new Map<string, unknown[]>()
+    for (const edu of edus) {
+      if (!isObject(edu) || typeof edu.edu_type !== 'string' || !handlers.has(edu.edu_type)) continue
+      const contents = byType.get(edu.edu_type)
+      if (contents) contents.push(edu.content)
+      else byType.set(edu.edu_type, [edu.content])
+    }
+    for (const [type, contents] of byType) await handle(origin, type, contents)
+    // There are no rooms yet that a PDU could belong to.
+    const response = JSON.stringify({ pdus: {} })
+    await saveResponse(store.db, { origin, txnId, response, now: clock.now() })
+    return response
+  }
+
+  return {
+    receive(transaction) {
+      const key = `${transaction.origin} ${transaction.txnId}`
+      const same = underWay.get(key)
+      if (same) return same
+      const answer = process(transaction).finally(() => underWay.delete(key))
+      underWay.set(key, answer)
+      return answer
+    },
+    cleanUp: (now) => forgetTransactions(store.db, now - REMEMBERED_MS),
+  }
+}

@@ -1,0 +1,19 @@
+import type { Context } from '../../context.ts'
+import type { App } from '../app.ts'
+import { clientPaths } from './versions-of.ts'
+
+const CAPABILITIES = {
+  'm.change_password': { enabled: false },
+  'm.profile_fields': { enabled: true },
+  'm.set_displayname': { enabled: true },
+  'm.set_avatar_url': { enabled: true },
+  'm.3pid_changes': { enabled: false },
+  'm.get_login_token': { enabled: false },
+}
+
+/** Client-server API, "Capabilities negotiation". */
+export function capabilities(app: App, _ctx: Context): void {
+  for (const path of clientPaths('/capabilities')) {
+    app.get(path, { config: { guests: true } }, async () => ({ capabilities: CAPABILITIES }))
+  }
+}

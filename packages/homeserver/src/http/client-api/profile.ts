@@ -1,0 +1,39 @@
+import { Type } from 'typebox'
+import type { Context } from '../../context.ts'
+import { invalidParam } from '../../matrix/errors.ts'
+import { isUserId, type UserId } from '../../matrix/ids.ts'
+import type { App } from '../app.ts'
+import { clientPaths } from './versions-of.ts'
+
+const profileSchema = { params: Type.Object({ userId: Type.String() }) }
+const fieldSchema = { params: Type.Object({ userId: Type.String(), keyName: Type.String() }) }
+const changeSchema = { ...fieldSchema, body: Type.Object({}) }
+
+/** Client-server API, "Profiles". */
+export function profile(app: App, ctx: Context): void {
+  for (const path of clientPaths('/profile/:userId')) {
+    app.get(path, { schema: profileSchema, config: { public: true } }, async ({ params }) =>
+      Object.fromEntries(await ctx.users.profile(checkedUserId(params.userId))),
+    )
+
+    const field = `${path}/:keyName`
+    app.get(field, { schema: fieldSchema, config: { public: true } }, async ({ params: { userId, keyName } }) => ({
+      [keyName]: await ctx.users.profileField(checkedUserId(userId), keyName),
+    }))
+
+    app.put(field, { schema: changeSchema }, async ({ requester, params: { userId, keyName }, body }) => {
+      await ctx.users.setProfileField(requester.userId, checkedUserId(userId), keyName, body)
+      return {}
+    })
+
+    app.delete(field, { schema: fieldSchema, config: { ignoreBody: true } }, async ({ requester, params }) => {
+      await ctx.users.removeProfileField(requester.userId, checkedUserId(params.userId), params.keyName)
+      return {}
+    })
+  }
+}
+
+function checkedUserId(userId: string): UserId {
+  if (!isUserId(userId)) throw invalidParam('This is not a user ID')
+  return userId
+}

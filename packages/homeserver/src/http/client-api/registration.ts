@@ -1,0 +1,71 @@
+import { Type } from 'typebox'
+import type { Context } from '../../context.ts'
+import { invalidParam, MatrixError, missingParam } from '../../matrix/errors.ts'
+import type { App } from '../app.ts'
+import { plainText } from '../plain-text.ts'
+import { AuthenticationRequired } from '../uia.ts'
+import { clientPaths } from './versions-of.ts'
+
+const registerSchema = {
+  querystring: Type.Object({ kind: Type.Optional(Type.String()) }),
+  body: Type.Object({
+    auth: Type.Optional(Type.Unknown()),
+    username: Type.Optional(Type.String()),
+    password: Type.Optional(Type.String()),
+    device_id: Type.Optional(plainText(255)),
+    initial_device_display_name: Type.Optional(plainText(255)),
+    inhibit_login: Type.Optional(Type.Boolean()),
+    refresh_token: Type.Optional(Type.Boolean()),
+  }),
+}
+const availableSchema = { querystring: Type.Object({ username: Type.Optional(Type.String()) }) }
+const validitySchema = { querystring: Type.Object({ token: Type.Optional(Type.String()) }) }
+const config = { public: true }
+
+/** Client-server API, "Account registration" of the legacy API, and "Token-authenticated registration". */
+export function registration(app: App, ctx: Context): void {
+  for (const path of clientPaths('/register')) {
+    app.post(path, { schema: registerSchema, config }, async (request) => {
+      checkKind(request.query.kind)
+      const { body } = request
+      const wish = {
+        username: body.username,
+        password: body.password,
+        deviceId: body.device_id || undefined,
+        displayName: body.initial_device_display_name,
+        inhibitLogin: body.inhibit_login,
+      }
+      const outcome = await ctx.users.register(wish, body.auth, request.ip)
+      if (outcome.kind === 'challenge') throw new AuthenticationRequired(outcome.challenge)
+      const { userId, session } = outcome
+      return {
+        user_id: userId,
+        home_server: ctx.settings.serverName,
+        ...(session && { access_token: session.accessToken, device_id: session.deviceId }),
+      }
+    })
+  }
+
+  for (const path of clientPaths('/register/available')) {
+    app.get(path, { schema: availableSchema, config }, async ({ query }) => {
+      if (query.username === undefined) throw missingParam('username is missing')
+      await ctx.users.requireAvailable(query.username)
+      return { available: true }
+    })
+  }
+
+  app.get(
+    '/_matrix/client/v1/register/m.login.registration_token/validity',
+    { schema: validitySchema, config },
+    async ({ query, ip }) => {
+      if (query.token === undefined) throw missingParam('token is missing')
+      return { valid: await ctx.users.isRegistrationTokenValid(query.token, ip) }
+    },
+  )
+}
+
+function checkKind(kind = 'user'): void {
+  if (kind === 'user') return
+  if (kind !== 'guest') throw invalidParam('kind is neither user nor guest')
+  throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot register here')
+}

@@ -1,0 +1,70 @@
+import { Type } from 'typebox'
+import type { Context } from '../../context.ts'
+import { badJson, invalidParam } from '../../matrix/errors.ts'
+import type { UserId } from '../../matrix/ids.ts'
+import { isObject, tryParseJson } from '../../matrix/json.ts'
+import { type SyncFilter, syncFilter } from '../../sync/filter.ts'
+import { parseToken, type SyncToken } from '../../sync/token.ts'
+import type { App } from '../app.ts'
+
+/** The longest that a client may wait for news, in milliseconds. */
+const MAX_TIMEOUT_MS = 10 * 60_000
+
+const text = Type.Optional(Type.String())
+const syncSchema = {
+  querystring: Type.Object({ since: text, timeout: text, filter: text, full_state: text, set_presence: text }),
+}
+const changesSchema = { querystring: Type.Object({ from: Type.String(), to: text }) }
+
+/** `GET /sync`, and `GET /keys/changes`, which answers the same of two tokens. */
+export function syncRoutes(app: App, ctx: Context): void {
+  for (const prefix of ['/_matrix/client/v3', '/_matrix/client/r0']) {
+    app.get(`${prefix}/sync`, { schema: syncSchema, config: { guests: true } }, async (request, reply) => {
+      const { since, timeout, filter, full_state: fullState } = request.query
+      const gone = new AbortController()
+      reply.raw.once('close', () => gone.abort())
+      return ctx.sync(request.requester, {
+        since: since === undefined || since === '' ? undefined : token(since, 'since'),
+        timeoutMs: Math.min(milliseconds(timeout), MAX_TIMEOUT_MS),
+        fullState: fullState === 'true',
+        filter: await filterOf(ctx, request.requester.userId, filter),
+        signal: AbortSignal.any([gone.signal, ctx.shutdown]),
+      })
+    })
+
+    app.get(`${prefix}/keys/changes`, { schema: changesSchema }, async (request) => {
+      const { from, to } = request.query
+      const newest = await ctx.store.position()
+      const after = token(from, 'from').position
+      // The specification calls `to` a hint; here it counts.
+      const upTo = to === undefined || to === '' ? newest : Math.min(token(to, 'to').position, newest)
+      return ctx.deviceLists.news(request.requester.userId, after, upTo)
+    })
+  }
+}
+
+function token(value: string, name: string): SyncToken {
+  const parsed = parseToken(value)
+  if (!parsed) throw invalidParam(`${name} is not a token of this server`)
+  return parsed
+}
+
+function milliseconds(timeout: string | undefined): number {
+  if (timeout === undefined || timeout === '') return 0
+  if (!/^[0-9]{1,12}$/.test(timeout)) throw invalidParam('timeout is not a number of milliseconds')
+  return Number(timeout)
+}
+
+/** The filter that a query names: JSON in place if it begins with a brace, else the ID of one that was uploaded. */
+async function filterOf(ctx: Context, userId: UserId, filter: string | undefined): Promise<SyncFilter> {
+  if (filter === undefined || filter === '') return {}
+  if (!filter.startsWith('{')) {
+    const stored = await ctx.users.filter(userId, filter)
+    if (!stored) throw invalidParam('No such filter')
+    return syncFilter(stored)
+  }
+  const definition = tryParseJson(filter)
+  if (!isObject(definition)) throw badJson('The filter is not JSON')
+  ctx.users.checkFilter(definition)
+  return syncFilter(definition)
+}

@@ -1,0 +1,29 @@
+import { Type } from 'typebox'
+import type { Context } from '../../context.ts'
+import { forbidden } from '../../matrix/errors.ts'
+import type { App } from '../app.ts'
+
+/** The most PDUs and EDUs of one transaction. Server-server API, "Transactions". */
+const MAX_PDUS = 50
+const MAX_EDUS = 100
+/** Fifty events of 65,536 bytes each, and the EDUs. */
+const BODY_LIMIT = 10 * 1024 * 1024
+
+const schema = {
+  params: Type.Object({ txnId: Type.String({ maxLength: 255 }) }),
+  body: Type.Object({
+    origin: Type.Optional(Type.String()),
+    pdus: Type.Optional(Type.Array(Type.Unknown(), { maxItems: MAX_PDUS })),
+    edus: Type.Optional(Type.Array(Type.Unknown(), { maxItems: MAX_EDUS })),
+  }),
+}
+
+/** `PUT /send/{txnId}`. Server-server API, "Transactions". */
+export function transactions(app: App, ctx: Context): void {
+  app.put('/_matrix/federation/v1/send/:txnId', { schema, bodyLimit: BODY_LIMIT }, async (request, reply) => {
+    const { origin = request.origin, edus = [] } = request.body
+    if (origin !== request.origin) throw forbidden('The transaction is of another server')
+    const response = await ctx.transactions.receive({ origin: request.origin, txnId: request.params.txnId, edus })
+    return reply.type('application/json').send(response)
+  })
+}

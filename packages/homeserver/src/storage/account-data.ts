@@ -1,0 +1,41 @@
+import type { UserId } from '../matrix/ids.ts'
+import type { Db } from './store.ts'
+
+/** Where a user's own data is kept: `roomId` is empty for what belongs to no room. */
+export type AccountDataKey = { userId: UserId; roomId: string; type: string }
+
+/** One entry; `content` is JSON. */
+export type AccountDataRow = { room_id: string; type: string; content: string; position: number }
+
+/** The content (JSON) of one entry. */
+export async function accountDataContent(db: Db, key: AccountDataKey): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('account_data')
+    .select('content')
+    .where('user_id', '=', key.userId)
+    .where('room_id', '=', key.roomId)
+    .where('type', '=', key.type)
+    .executeTakeFirst()
+  return row?.content
+}
+
+/** Sets an entry at a place in the stream, or replaces it. */
+export async function putAccountData(db: Db, key: AccountDataKey, content: string, position: number): Promise<void> {
+  await db
+    .insertInto('account_data')
+    .values({ user_id: key.userId, room_id: key.roomId, type: key.type, content, position })
+    .onConflict((conflict) => conflict.columns(['user_id', 'room_id', 'type']).doUpdateSet({ content, position }))
+    .execute()
+}
+
+/** A user's entries that were written after position `since`, up to `upTo`, in the order of writing. */
+export async function accountDataSince(db: Db, userId: UserId, since: number, upTo: number): Promise<AccountDataRow[]> {
+  return db
+    .selectFrom('account_data')
+    .select(['room_id', 'type', 'content', 'position'])
+    .where('user_id', '=', userId)
+    .where('position', '>', since)
+    .where('position', '<=', upTo)
+    .orderBy('position')
+    .execute()
+}

@@ -1,0 +1,39 @@
+import type { Selectable } from 'kysely'
+import type { UserId } from '../matrix/ids.ts'
+import type { Db } from './store.ts'
+import type { UsersTable } from './tables.ts'
+
+/** An account of ours, guests and deactivated ones included. */
+export type Account = Selectable<UsersTable>
+
+/** @returns `undefined` if there never was such an account */
+export async function findAccount(db: Db, userId: UserId): Promise<Account | undefined> {
+  return db.selectFrom('users').selectAll().where('user_id', '=', userId).executeTakeFirst()
+}
+
+/** Whether there is any account at all. */
+export async function hasAccounts(db: Db): Promise<boolean> {
+  const row = await db.selectFrom('users').select('user_id').limit(1).executeTakeFirst()
+  return row !== undefined
+}
+
+/** Adds an account made at `now` (epoch ms). @returns `false` if the user ID is taken: nothing was added */
+export async function addAccount(
+  db: Db,
+  account: { userId: UserId; passwordHash: string; admin: boolean; now: number },
+): Promise<boolean> {
+  const row = await db
+    .insertInto('users')
+    .values({
+      user_id: account.userId,
+      password_hash: account.passwordHash,
+      is_admin: account.admin ? 1 : 0,
+      is_guest: 0,
+      created_at: account.now,
+      deactivated_at: null,
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('user_id')
+    .executeTakeFirst()
+  return row !== undefined
+}

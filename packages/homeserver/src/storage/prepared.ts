@@ -1,0 +1,33 @@
+import type { Compilable, CompiledQuery, QueryResult } from 'kysely'
+import { isPostgres } from './dialect.ts'
+import type { Db } from './store.ts'
+
+/** Stands for a value while a statement is built. */
+class Placeholder {
+  readonly name: string
+  constructor(name: string) {
+    this.name = name
+  }
+}
+
+/**
+ * A statement that runs with every request: built and compiled once per kind of database, afterwards only given its
+ * values. Building one costs several times what running it does.
+ * @param build makes the statement; `value(name)` stands where a value will go
+ * @returns runs the statement with the values
+ */
+export function prepared<Values extends Record<string, unknown>, Row = never>(
+  build: (db: Db, value: <Name extends keyof Values & string>(name: Name) => Values[Name]) => Compilable<Row>,
+): (db: Db, values: Values) => Promise<QueryResult<Row>> {
+  const compiled: { sqlite?: CompiledQuery<Row>; postgres?: CompiledQuery<Row> } = {}
+  const placeholder = (name: string) => new Placeholder(name) as never
+  return (db, values) => {
+    const kind = isPostgres(db) ? 'postgres' : 'sqlite'
+    compiled[kind] ??= build(db, placeholder).compile()
+    const statement = compiled[kind]
+    const parameters = statement.parameters.map((parameter) =>
+      parameter instanceof Placeholder ? values[parameter.name] : parameter,
+    )
+    return db.executeQuery({ ...statement, parameters })
+  }
+}

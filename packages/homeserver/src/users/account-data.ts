@@ -1,0 +1,81 @@
+import { forbidden, invalidParam, MatrixError, notFound } from '../matrix/errors.ts'
+import type { UserId } from '../matrix/ids.ts'
+import { accountDataContent, accountDataSince, putAccountData } from '../storage/account-data.ts'
+import type { Store } from '../storage/store.ts'
+import { PUSH_RULES, type PushRules } from './push-rules.ts'
+import { pushRulesContent, readChanges } from './push-ruleset.ts'
+
+/** Something that a user keeps here, as `/sync` shows it. */
+export type AccountDataEvent = { type: string; content: unknown }
+
+/** Whose data, of which room (`undefined`: of none), of which type. */
+export type AccountDataName = { userId: UserId; roomId: string | undefined; type: string }
+
+export type AccountData = {
+  /**
+   * `GET /user/{userId}/account_data/{type}` and the same of a room.
+   * @throws `M_FORBIDDEN` for another's, `M_NOT_FOUND`, `M_INVALID_PARAM` if the room is none
+   */
+  accountData(requester: UserId, name: AccountDataName): Promise<unknown>
+  /**
+   * `PUT` of the same; every device of the user hears of it through `/sync`.
+   * @throws `M_FORBIDDEN`, `M_INVALID_PARAM`; 405 `M_BAD_JSON` for what the server itself sets
+   */
+  setAccountData(requester: UserId, name: AccountDataName, content: object): Promise<void>
+  /**
+   * What `/sync` shows of what belongs to no room: written after position `after`, up to `upTo`. From the beginning
+   * (`after` 0) the push rules are always among it.
+   */
+  accountDataEvents(userId: UserId, after: number, upTo: number): Promise<AccountDataEvent[]>
+}
+
+/** Client-server API, "Client Config", "Server Behaviour". */
+const SET_BY_SERVER = new Set(['m.fully_read', PUSH_RULES])
+/** The longest type and room ID, in bytes. Client-server API, "Size limits". */
+const MAX_NAME_BYTES = 255
+
+export function createAccountData(store: Store, pushRules: PushRules): AccountData {
+  return {
+    async accountData(requester, name) {
+      const key = keyOf(requester, name)
+      if (key.type === PUSH_RULES && key.roomId === '') return { global: await pushRules.ruleset(requester) }
+      const content = await accountDataContent(store.db, key)
+      if (content === undefined) throw notFound('No account data of this type')
+      return JSON.parse(content)
+    },
+
+    async setAccountData(requester, name, content) {
+      const key = keyOf(requester, name)
+      if (SET_BY_SERVER.has(key.type)) {
+        throw new MatrixError(405, 'M_BAD_JSON', `${key.type} cannot be set through this API`)
+      }
+      await store.transaction(async (tx) => {
+        await putAccountData(tx.db, key, JSON.stringify(content), await tx.position())
+        tx.wake([requester])
+      })
+    },
+
+    async accountDataEvents(userId, after, upTo) {
+      const rows = (await accountDataSince(store.db, userId, after, upTo)).filter((row) => row.room_id === '')
+      const events = rows.map(({ type, content }) => ({
+        type,
+        content: type === PUSH_RULES ? pushRulesContent(userId, readChanges(content)) : JSON.parse(content),
+      }))
+      if (after > 0 || rows.some((row) => row.type === PUSH_RULES)) return events
+      return [{ type: PUSH_RULES, content: pushRulesContent(userId, readChanges(undefined)) }, ...events]
+    },
+  }
+}
+
+function keyOf(requester: UserId, { userId, roomId, type }: AccountDataName) {
+  if (userId !== requester) throw forbidden('This is the account data of somebody else')
+  if (!isName(type)) throw invalidParam('This is not a type of account data')
+  if (roomId !== undefined && !(isName(roomId) && roomId.startsWith('!') && roomId.length > 1)) {
+    throw invalidParam('This is not a room ID')
+  }
+  return { userId, roomId: roomId ?? '', type }
+}
+
+function isName(text: string): boolean {
+  return text !== '' && !text.includes('\0') && Buffer.byteLength(text) <= MAX_NAME_BYTES
+}

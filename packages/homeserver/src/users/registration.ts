@@ -1,0 +1,211 @@
+import type { Settings } from '../config/settings.ts'
+import { forbidden, invalidParam, MatrixError, missingParam } from '../matrix/errors.ts'
+import type { UserId } from '../matrix/ids.ts'
+import { isObject, type Json } from '../matrix/json.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Random } from '../platform/random.ts'
+import { addAccount, findAccount } from '../storage/accounts.ts'
+import { removeAdminTokens } from '../storage/registration-tokens.ts'
+import type { Store, Tx } from '../storage/store.ts'
+import { lockUiaState, setUiaState } from '../storage/uia-sessions.ts'
+import type { Attempts } from './attempts.ts'
+import { newUserId } from './identifiers.ts'
+import { deactivated } from './login.ts'
+import { isPossiblePassword, type Passwords } from './passwords.ts'
+import type { RegistrationTokens } from './registration-tokens.ts'
+import type { Session, Sessions } from './sessions.ts'
+import { type Challenge, type Flow, proofOf, type StageFailure, type Uia, type UiaRequest } from './uia.ts'
+
+/** What a client asks for; every part may also have come with an earlier request of the same session. */
+export type RegistrationWish = {
+  username?: string | undefined
+  password?: string | undefined
+  deviceId?: string | undefined
+  displayName?: string | undefined
+  inhibitLogin?: boolean | undefined
+}
+
+export type Registered = { kind: 'registered'; userId: UserId; session: Session | undefined }
+
+export type Registration = {
+  /**
+   * `POST /register` for a user. The same session again after success logs the same account in again, since the
+   * first answer may have been lost.
+   * @throws `M_FORBIDDEN` if nobody may register; `M_USER_IN_USE`, `M_INVALID_USERNAME`, `M_MISSING_PARAM`
+   */
+  register(
+    wish: RegistrationWish,
+    auth: unknown,
+    ip: string,
+  ): Promise<Registered | { kind: 'challenge'; challenge: Challenge }>
+  /**
+   * `GET /register/available`: returns if the name is free.
+   * @throws `M_FORBIDDEN`, `M_USER_IN_USE`, `M_INVALID_USERNAME`
+   */
+  requireAvailable(username: string): Promise<void>
+  /** `GET /register/m.login.registration_token/validity` @throws `M_FORBIDDEN` if nobody may register */
+  isRegistrationTokenValid(token: string, ip: string): Promise<boolean>
+  /** Makes an account on the operator's behalf. */
+  create(account: { localpart: string; password: string; admin: boolean }): Promise<Created>
+}
+
+export type Created =
+  | { kind: 'created'; userId: UserId }
+  | { kind: 'invalid name' }
+  | { kind: 'name in use' }
+  | { kind: 'invalid password' }
+
+/** What a session remembers: the wish so far, with the password hashed, and then who was registered. */
+type Remembered = Omit<RegistrationWish, 'password'> & { passwordHash?: string | undefined; userId?: UserId }
+
+const FLOWS: Record<'token' | 'open', readonly Flow[]> = {
+  token: [['m.login.registration_token']],
+  open: [['m.login.dummy']],
+}
+
+export function createRegistration(deps: {
+  store: Store
+  clock: Clock
+  random: Random
+  settings: Pick<Settings, 'serverName' | 'registration'>
+  passwords: Passwords
+  attempts: Attempts
+  tokens: RegistrationTokens
+  uia: Uia
+  sessions: Sessions
+}): Registration {
+  const { store, clock, random, settings, passwords, attempts, tokens, uia, sessions } = deps
+
+  function flows(): readonly Flow[] {
+    if (settings.registration === 'closed') throw forbidden('Registration is closed')
+    return FLOWS[settings.registration]
+  }
+
+  async function freeUserId(username: string): Promise<UserId> {
+    const userId = newUserId(username, settings.serverName)
+    if (!userId) throw invalidUsername()
+    if (await findAccount(store.db, userId)) throw userInUse()
+    return userId
+  }
+
+  async function hashed(password: string | undefined): Promise<string | undefined> {
+    if (password === undefined) return undefined
+    if (!isPossiblePassword(password)) throw invalidParam('The password is empty or too long')
+    return passwords.hash(password)
+  }
+
+  /** @returns `undefined` if the user ID is taken */
+  async function addUser(tx: Tx, userId: UserId, passwordHash: string, admin: boolean): Promise<UserId | undefined> {
+    if (!(await addAccount(tx.db, { userId, passwordHash, admin, now: clock.now() }))) return undefined
+    // The token was for the first admin, and there is one now.
+    if (admin) await removeAdminTokens(tx.db)
+    return userId
+  }
+
+  async function logIn(tx: Tx, userId: UserId, wish: Remembered): Promise<Registered> {
+    if (wish.inhibitLogin) return { kind: 'registered', userId, session: undefined }
+    const device = { deviceId: wish.deviceId, displayName: wish.displayName }
+    return { kind: 'registered', userId, session: await sessions.createSession(tx, userId, device) }
+  }
+
+  /** Answers a request whose session has registered somebody before. */
+  async function logInAgain(tx: Tx, userId: UserId, wish: Remembered): Promise<Registered> {
+    const account = await findAccount(tx.db, userId)
+    if (account?.deactivated_at !== null) throw deactivated()
+    return logIn(tx, userId, wish)
+  }
+
+  /** The account, the token's use and the session's memory of it: all or nothing. */
+  async function makeAccount(
+    userId: UserId,
+    wish: Remembered & { passwordHash: string },
+    proof: { token: string | undefined; sessionId: string | undefined },
+  ): Promise<Registered | StageFailure> {
+    return store.transaction(async (tx) => {
+      const state = proof.sessionId && (await lockUiaState(tx.db, proof.sessionId))
+      const before = state ? rememberedIn(JSON.parse(state)) : {}
+      if (before.userId) return logInAgain(tx, before.userId, before)
+      const grant = proof.token === undefined ? { makesAdmin: false } : await tokens.use(tx, proof.token)
+      if (!grant) return { errcode: 'M_UNAUTHORIZED', error: 'The registration token was used up meanwhile' }
+      if (!(await addUser(tx, userId, wish.passwordHash, grant.makesAdmin))) throw userInUse()
+      const registered = await logIn(tx, userId, wish)
+      if (proof.sessionId) {
+        const deviceId = registered.session?.deviceId
+        const { displayName, inhibitLogin } = wish
+        await setUiaState(tx.db, proof.sessionId, JSON.stringify({ userId, deviceId, displayName, inhibitLogin }))
+      }
+      return registered
+    })
+  }
+
+  return {
+    async register({ password, ...given }, auth, ip) {
+      const request: UiaRequest = { purpose: 'POST /register', flows: flows(), userId: undefined, ip, auth }
+      const session = await uia.session(request)
+      const earlier = rememberedIn(session.state)
+      const { userId: registered } = earlier
+      if (registered) return store.transaction((tx) => logInAgain(tx, registered, earlier))
+
+      const wish: Remembered = { ...earlier, ...defined(given) }
+      // Before any stage: a person is to learn first that the name is taken.
+      const named = wish.username === undefined ? undefined : await freeUserId(wish.username)
+      const progress = await uia.advance(session, request)
+      wish.passwordHash = (await hashed(password)) ?? earlier.passwordHash
+      if (!progress.complete) {
+        const challenge = await uia.challenge(progress.session, request, progress.failure, defined(wish))
+        return { kind: 'challenge', challenge }
+      }
+      const { passwordHash } = wish
+      if (passwordHash === undefined) throw missingParam('A password is missing')
+      const outcome = await makeAccount(
+        named ?? generatedUserId(),
+        { ...wish, passwordHash },
+        {
+          token: proofOf(progress.session, 'm.login.registration_token'),
+          sessionId: session.stored ? session.id : undefined,
+        },
+      )
+      if ('kind' in outcome) return outcome
+      return { kind: 'challenge', challenge: await uia.challenge(session, request, outcome) }
+    },
+
+    async requireAvailable(username) {
+      flows()
+      await freeUserId(username)
+    },
+
+    async isRegistrationTokenValid(token, ip) {
+      flows()
+      attempts.check(ip)
+      const valid = await tokens.isUsable(token)
+      if (!valid) attempts.failed(ip)
+      return valid
+    },
+
+    async create({ localpart, password, admin }) {
+      const userId = newUserId(localpart, settings.serverName)
+      if (!userId) return { kind: 'invalid name' }
+      if (!isPossiblePassword(password)) return { kind: 'invalid password' }
+      const hash = await passwords.hash(password)
+      const added = await store.transaction((tx) => addUser(tx, userId, hash, admin))
+      return added ? { kind: 'created', userId } : { kind: 'name in use' }
+    },
+  }
+
+  function generatedUserId(): UserId {
+    return newUserId(random.bytes(8).toString('hex'), settings.serverName)!
+  }
+}
+
+/** Our own words, read back from a session. */
+function rememberedIn(state: Json): Remembered {
+  return isObject(state) ? (state as Remembered) : {}
+}
+
+function defined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never
+}
+
+const userInUse = () => new MatrixError(400, 'M_USER_IN_USE', 'This user name is taken')
+const invalidUsername = () =>
+  new MatrixError(400, 'M_INVALID_USERNAME', 'A user name has only a-z, 0-9 and . _ = - / +, and is not too long')

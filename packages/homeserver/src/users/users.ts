@@ -1,0 +1,74 @@
+import type { Settings } from '../config/settings.ts'
+import type { UserId } from '../matrix/ids.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Random } from '../platform/random.ts'
+import { findAccount } from '../storage/accounts.ts'
+import type { Store } from '../storage/store.ts'
+import { type AccountData, createAccountData } from './account-data.ts'
+import { createAttempts } from './attempts.ts'
+import { createFilters, type Filters } from './filters.ts'
+import { createLogin, createPasswordCheck, type Login } from './login.ts'
+import { createPasswords } from './passwords.ts'
+import { createProfiles, type Profiles, type RemoteProfile } from './profiles.ts'
+import { createPushRules, type PushRules } from './push-rules.ts'
+import { createRegistration, type Registration } from './registration.ts'
+import { createRegistrationTokens, type RegistrationTokens } from './registration-tokens.ts'
+import type { Sessions } from './sessions.ts'
+import { createUia, type Uia } from './uia.ts'
+import { createStages } from './uia-stages.ts'
+
+/** Accounts, and what belongs to one: profile, own data, filters, push rules. */
+export type Users = Registration &
+  Login &
+  Profiles &
+  AccountData &
+  Filters & {
+    /** Whether there is such an account of ours, deactivated ones included. */
+    exists(userId: UserId): Promise<boolean>
+    pushRules: PushRules
+    /** Lets a logged-in user confirm a request. */
+    confirm: Uia['confirm']
+    /** The token for the first account; see `RegistrationTokens`. */
+    ensureFirstToken: RegistrationTokens['ensureFirst']
+  }
+
+export type UsersDependencies = {
+  store: Store
+  clock: Clock
+  random: Random
+  settings: Pick<Settings, 'serverName' | 'registration' | 'registrationToken' | 'rateLimits' | 'passwordHash'>
+  /** Access tokens and devices. */
+  sessions: Sessions
+  /** Without it, users of other servers have no profile here. */
+  remoteProfile?: RemoteProfile
+}
+
+export function createUsers(dependencies: UsersDependencies): Users {
+  const { store, clock, random, settings, sessions } = dependencies
+  const { serverName } = settings
+  const remoteProfile = dependencies.remoteProfile ?? (async () => undefined)
+
+  const passwords = createPasswords(random, settings.passwordHash)
+  const attempts = createAttempts(clock, settings.rateLimits)
+  const tokens = createRegistrationTokens(store, clock, random, settings)
+  const checkPassword = createPasswordCheck(store, passwords, attempts)
+  const uia = createUia({
+    store,
+    clock,
+    random,
+    checks: createStages({ serverName, checkPassword, tokens, attempts }),
+  })
+  const pushRules = createPushRules(store)
+
+  return {
+    ...createRegistration({ store, clock, random, settings, passwords, attempts, tokens, uia, sessions }),
+    ...createLogin({ store, serverName, checkPassword, sessions }),
+    ...createProfiles(store, serverName, remoteProfile),
+    ...createAccountData(store, pushRules),
+    ...createFilters(store),
+    exists: async (userId) => (await findAccount(store.db, userId)) !== undefined,
+    pushRules,
+    confirm: uia.confirm,
+    ensureFirstToken: tokens.ensureFirst,
+  }
+}

@@ -24,7 +24,9 @@ export async function startRemote(devices: number): Promise<Remote> {
     request.resume()
     const known = path.startsWith('/_matrix/federation/v1/user/devices/')
     if (known) gets++
-    const body = known ? { user_id: userId, stream_id: 1, devices: devicesOf(userId, devices) } : { errcode: 'M_UNRECOGNIZED' }
+    const body = known
+      ? { user_id: userId, stream_id: 1, devices: devicesOf(userId, devices) }
+      : { errcode: 'M_UNRECOGNIZED' }
     response.writeHead(known ? 200 : 404, { 'Content-Type': 'application/json' }).end(JSON.stringify(body))
   })
   server.keepAliveTimeout = 60_000
@@ -48,6 +50,10 @@ function devicesOf(userId: string, count: number): object[] {
     const keys = { [`curve25519:${device_id}`]: key, [`ed25519:${device_id}`]: key }
     const signatures = { [userId]: { [`ed25519:${device_id}`]: 'A'.repeat(86) } }
     const algorithms = ['m.olm.v1.curve25519-aes-sha2', 'm.megolm.v1.aes-sha2']
-    return { device_id, device_display_name: `Device ${index}`, keys: { user_id: userId, device_id, algorithms, keys, signatures } }
+    return {
+      device_id,
+      device_display_name: `Device ${index}`,
+      keys: { user_id: userId, device_id, algorithms, keys, signatures },
+    }
   })
 }

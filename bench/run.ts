@@ -20,7 +20,11 @@ try {
   const token = await register()
   const refresh = async (userId: string) => {
     const url = `${server.baseUrl}/_matrix/client/unstable/org.matrix.msc2638/user/${encodeURIComponent(userId)}/devices/refresh`
-    const response = await request(url, { method: 'POST', dispatcher: agent, headers: { authorization: `Bearer ${token}` } })
+    const response = await request(url, {
+      method: 'POST',
+      dispatcher: agent,
+      headers: { authorization: `Bearer ${token}` },
+    })
     await response.body.dump()
     if (response.statusCode !== 202) throw new Error(`a refresh was answered ${response.statusCode}`)
   }

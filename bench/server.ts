@@ -65,7 +65,10 @@ export async function startEvergreen(certificate: string, port = 18_008): Promis
 
 async function untilHealthy(baseUrl: string): Promise<void> {
   for (let attempt = 0; attempt < 150; attempt++) {
-    const ok = await fetch(`${baseUrl}/health`).then((response) => response.ok, () => false)
+    const ok = await fetch(`${baseUrl}/health`).then(
+      (response) => response.ok,
+      () => false,
+    )
     if (ok) return
     await new Promise((resolve) => setTimeout(resolve, 100))
   }

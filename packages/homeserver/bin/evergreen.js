@@ -1,1 +1,32 @@
 #!/usr/bin/env node
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import module from 'node:module'
+import { fileURLToPath } from 'node:url'
+
+const NEEDED = 24
+const here = (path) => fileURLToPath(new URL(path, import.meta.url))
+
+if (Number(process.versions.node.split('.')[0]) >= NEEDED) await run()
+else runOnBroughtNode()
+
+/** Node's cache of compiled code keeps the TypeScript without its types, so that later starts are quicker and smaller. */
+async function run() {
+  module.enableCompileCache(here('../../../node_modules/.cache/evergreen'))
+  const { emit } = process
+  process.emit = (name, data, ...rest) =>
+    name === 'warning' && data?.name === 'ExperimentalWarning' ? false : emit.call(process, name, data, ...rest)
+  await import('../src/main.ts')
+}
+
+/** Outside of npm's own scripts an older Node may be first on the path; `npm ci` has brought a newer one. */
+function runOnBroughtNode() {
+  const node = here('../../../node_modules/.bin/node')
+  if (!existsSync(node)) {
+    console.error(`Evergreen needs Node ${NEEDED} or later, and this is ${process.versions.node}. Run "npm ci" first.`)
+    process.exit(1)
+  }
+  const child = spawn(node, [here('evergreen.js'), ...process.argv.slice(2)], { stdio: 'inherit' })
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  child.on('exit', (code) => process.exit(code ?? 1))
+}

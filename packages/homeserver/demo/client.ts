@@ -21,7 +21,12 @@ const V3 = '/_matrix/client/v3'
  */
 export async function newDevice(baseUrl: string, name: string, password: string, deviceName: string): Promise<Client> {
   const call = requester(baseUrl, undefined)
-  const registration = { username: name, password, initial_device_display_name: deviceName, auth: { type: 'm.login.dummy' } }
+  const registration = {
+    username: name,
+    password,
+    initial_device_display_name: deviceName,
+    auth: { type: 'm.login.dummy' },
+  }
   let session = await call('POST', `${V3}/register`, registration)
   if (session.body.errcode === 'M_USER_IN_USE') {
     const identifier = { type: 'm.id.user', user: name }

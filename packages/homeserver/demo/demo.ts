@@ -22,7 +22,7 @@ async function main(): Promise<void> {
     story.say('\nBob gets a tablet. The update that his server sends about it is lost on the way.')
     const updates = loseUpdates()
     const tablet = await newDevice(bobServer.baseUrl(), 'bob', 'demo password', "bob's tablet")
-    await story.step("the update was sent, and lost", () => updates.lost())
+    await story.step('the update was sent, and lost', () => updates.lost())
     await story.step("alice's server does not know the tablet: what she writes now, it cannot read", async () => {
       expect(await devicesSeenBy(alice, phone.userId), [phone.deviceId])
     })
@@ -44,10 +44,13 @@ async function main(): Promise<void> {
     const watch = await newDevice(bobServer.baseUrl(), 'bob', 'demo password', "bob's watch")
     await story.step('the update was sent, and lost', () => updates.lost())
     await bobServer.stop()
-    await story.step('a refresh tells alice that the server cannot be reached, and that it will be tried again', async () => {
-      const { status, body } = await refresh(alice, phone.userId)
-      expect([status, body.errcode, body['org.matrix.msc2638.retry_scheduled']], [502, 'M_UNKNOWN', true])
-    })
+    await story.step(
+      'a refresh tells alice that the server cannot be reached, and that it will be tried again',
+      async () => {
+        const { status, body } = await refresh(alice, phone.userId)
+        expect([status, body.errcode, body['org.matrix.msc2638.retry_scheduled']], [502, 'M_UNKNOWN', true])
+      },
+    )
     await story.step('the state of the list is "failing", with the time of the next try', async () => {
       const path = `/_matrix/client/unstable/org.matrix.msc2638/user/${encodeURIComponent(phone.userId)}/devices/refresh`
       const { body } = await alice.request('GET', path)
@@ -90,10 +93,14 @@ async function devicesSeenBy(client: Client, userId: string): Promise<string[]> 
 
 function expect(found: unknown, wanted: unknown): void {
   const text = (value: unknown) => JSON.stringify(Array.isArray(value) ? value.toSorted?.() : value)
-  if (text(found) !== text(wanted)) throw new Error(`expected ${JSON.stringify(wanted)}, found ${JSON.stringify(found)}`)
+  if (text(found) !== text(wanted))
+    throw new Error(`expected ${JSON.stringify(wanted)}, found ${JSON.stringify(found)}`)
 }
 
-function storyteller(): { say(text: string): void; step(what: string, verify: () => Promise<void> | void): Promise<void> } {
+function storyteller(): {
+  say(text: string): void
+  step(what: string, verify: () => Promise<void> | void): Promise<void>
+} {
   const colour = process.stdout.isTTY && !process.env.NO_COLOR
   const paint = (code: number, text: string) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text)
   return {

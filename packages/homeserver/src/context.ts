@@ -1,9 +1,13 @@
 import type { Settings } from './config/settings.ts'
-import type { Requester } from './devices/requester.ts'
-import type { UserId } from './matrix/ids.ts'
+import type { DeviceLists } from './device-lists/engine.ts'
+import type { Devices } from './devices/devices.ts'
+import type { Federation } from './federation/federation.ts'
+import type { Transactions } from './federation/transactions.ts'
 import type { Clock } from './platform/clock.ts'
 import type { Logger } from './platform/logger.ts'
 import type { Store } from './storage/store.ts'
+import type { Sync } from './sync/sync.ts'
+import type { ToDevice } from './to-device/to-device.ts'
 import type { Users } from './users/users.ts'
 
 /** What a route may use: one object per feature, and the few things below them. */
@@ -14,10 +18,13 @@ export type Context = {
   store: Store
   /** Where clients reach this server: `https://…`, without a slash at the end. */
   baseUrl(): string
+  /** Aborted when the server stops: whoever waits ends with what there is. */
+  shutdown: AbortSignal
   users: Users
-  devices: {
-    authenticate(token: string, ip: string): Promise<Requester | undefined>
-    logout(requester: Requester): Promise<void>
-    logoutAll(userId: UserId): Promise<void>
-  }
+  devices: Devices
+  toDevice: ToDevice
+  deviceLists: DeviceLists
+  federation: Federation
+  transactions: Transactions
+  sync: Sync
 }

@@ -1,6 +1,6 @@
 import type { ServerName } from '../matrix/ids.ts'
 
-/** Where a listener listens. */
+/** Where a listener listens. Port 0 lets the system choose one. */
 export type ListenAddress = { host: string; port: number }
 
 /** Every setting in force, checked. Times are in milliseconds. `docs/configuration.md` tells what each is for. */
@@ -15,16 +15,25 @@ export type Settings = {
   tlsCert: string | undefined
   tlsKey: string | undefined
   publicBaseUrl: string | undefined
-  federation: { caFile: string | undefined; allowPrivate: boolean; deny: string[]; allow: string[] }
+  federationCaFile: string | undefined
+  federationAllowPrivate: boolean
+  federationDeny: string[]
+  federationAllow: string[]
   registration: 'closed' | 'token' | 'open'
   registrationToken: string | undefined
+  registrationSharedSecret: string | undefined
+  allowGuests: boolean
   rateLimits: boolean
   passwordHash: 'recommended' | 'test'
-  log: { level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace'; format: 'json' | 'pretty' }
+  defaultRoomVersion: string | undefined
+  appserviceFiles: string[]
+  metricsListen: ListenAddress | undefined
+  logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace'
+  logFormat: 'json' | 'pretty'
   deviceLists: DeviceListSettings
 }
 
-/** Settings of the device-list engine, in milliseconds but for the two `fetches` and the bounds. */
+/** Settings of the device-list engine: milliseconds, but for counts and the flag. */
 export type DeviceListSettings = {
   refreshWait: number
   refreshCache: number
@@ -37,14 +46,9 @@ export type DeviceListSettings = {
   silenceSuspect: number
   fetchesPerDestination: number
   fetches: number
-  /** Refreshes per requester and user in 30 s. */
   refreshPerUser: number
-  /** Refreshes per requester in a minute. */
   refreshPerRequester: number
-  /** Requests that go out for refreshes, per destination and per address, in a minute. */
   refreshPerDestination: number
-  /** One try per destination and this long, while it is backed off. */
   refreshRetryInterval: number
-  /** Whether the names that remote users gave their devices are kept. */
   keepDisplayNames: boolean
 }

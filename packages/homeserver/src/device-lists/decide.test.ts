@@ -42,7 +42,12 @@ describe('decide', () => {
     ['an older identical replay', listAt(9, 'D2'), update(5, [4]), 'ignore'],
     ['a replay that would resurrect a device', listAt(6, 'D1'), update(5, [4]), 'doubt'],
     ['a replayed deletion', listAt(6, 'D1'), update(5, [4], { deleted: true, keys: undefined }), 'ignore'],
-    ['an old deletion of a device that is there', listAt(6, 'D2'), update(5, [4], { deleted: true, keys: undefined }), 'doubt'],
+    [
+      'an old deletion of a device that is there',
+      listAt(6, 'D2'),
+      update(5, [4], { deleted: true, keys: undefined }),
+      'doubt',
+    ],
     ['a rebuilt remote', listAt(900, 'D1'), update(3, [2]), 'doubt'],
     ['a deletion across a gap', listAt(4, 'D2'), update(6, [5], { deleted: true, keys: undefined }), 'doubt'],
   ]
@@ -82,7 +87,11 @@ describe('applyUpdate', () => {
         fc.infiniteStream(fc.nat()),
         (changes, random) => {
           const updates = changes.map(({ deviceId, deleted }, index) =>
-            update(index + 2, [index + 1], { deviceId, deleted, keys: deleted ? undefined : keysOf(deviceId, `${index}`) }),
+            update(index + 2, [index + 1], {
+              deviceId,
+              deleted,
+              keys: deleted ? undefined : keysOf(deviceId, `${index}`),
+            }),
           )
           const shuffled = updates
             .map((one) => ({ one, at: random.next().value }))
@@ -107,7 +116,11 @@ describe('readUpdate', () => {
   const good = { user_id: bob, device_id: 'D2', stream_id: 5, prev_id: [4], keys: keysOf('D2') }
 
   it('reads a good one, and replaces what the remote says in unsigned', () => {
-    const read = readUpdate({ ...good, keys: { ...keysOf('D2'), unsigned: { evil: 1 } }, device_display_name: 'Phone' }, bob, true)
+    const read = readUpdate(
+      { ...good, keys: { ...keysOf('D2'), unsigned: { evil: 1 } }, device_display_name: 'Phone' },
+      bob,
+      true,
+    )
     assert.ok(typeof read !== 'string')
     assert.deepEqual(read.keys?.unsigned, { device_display_name: 'Phone' })
   })

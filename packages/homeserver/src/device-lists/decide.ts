@@ -17,13 +17,30 @@ export type DeviceListUpdate = {
  * Reads the content of an `m.device_list_update` for a user who is known to be of the right server.
  * @returns in words what is wrong with it, where something is: a malformed update is a doubt
  */
-export function readUpdate(content: Record<string, unknown>, userId: UserId, keepDisplayNames: boolean): DeviceListUpdate | string {
-  const { device_id: deviceId, stream_id: streamId, prev_id: prevIds = [], deleted, keys, device_display_name } = content
+export function readUpdate(
+  content: Record<string, unknown>,
+  userId: UserId,
+  keepDisplayNames: boolean,
+): DeviceListUpdate | string {
+  const {
+    device_id: deviceId,
+    stream_id: streamId,
+    prev_id: prevIds = [],
+    deleted,
+    keys,
+    device_display_name,
+  } = content
   if (typeof deviceId !== 'string') return 'device_id is not a string'
   if (!Number.isSafeInteger(streamId)) return 'stream_id is not an integer'
   if (!Array.isArray(prevIds) || !prevIds.every(Number.isSafeInteger)) return 'prev_id is not an array of integers'
   if (deleted !== undefined && typeof deleted !== 'boolean') return 'deleted is not a boolean'
-  const update = { userId, deviceId, streamId: streamId as number, prevIds: prevIds as number[], deleted: deleted === true }
+  const update = {
+    userId,
+    deviceId,
+    streamId: streamId as number,
+    prevIds: prevIds as number[],
+    deleted: deleted === true,
+  }
   const bare = keys === undefined || keys === null || (isObject(keys) && Object.keys(keys).length === 0)
   if (update.deleted || bare) return { ...update, keys: undefined }
   const read = readDeviceKeys(keys, userId, deviceId, keepDisplayNames ? device_display_name : undefined)

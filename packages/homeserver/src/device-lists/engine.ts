@@ -33,7 +33,10 @@ export type DeviceLists = Omit<Outgoing, 'source'> & {
   /** For `/sync` and `/keys/changes`, see `news.ts`. */
   news(userId: UserId, after: number, upTo: number): Promise<DeviceListNews>
   /** EDUs of other servers; durable when it returns. Keyed by EDU type. */
-  receive: Record<'m.device_list_update' | 'm.signing_key_update', (origin: ServerName, contents: readonly unknown[]) => Promise<void>>
+  receive: Record<
+    'm.device_list_update' | 'm.signing_key_update',
+    (origin: ServerName, contents: readonly unknown[]) => Promise<void>
+  >
   /** Remote users with whom a room is shared from now on. Part of the membership's own transaction. */
   startTracking(tx: Tx, userIds: readonly UserId[]): Promise<void>
   /** Remote users with whom no room is shared any more. Part of the membership's own transaction. */
@@ -98,7 +101,8 @@ export function createDeviceLists(
     async startTracking(tx, userIds) {
       const known = await storage.lockedRows(tx.db, userIds)
       const joined = userIds.filter((userId) => known.get(userId)?.tracked !== 1)
-      for (const userId of joined) await raiseDoubt(tx, userId, { reason: 'room joined', now: clock.now(), needed: true })
+      for (const userId of joined)
+        await raiseDoubt(tx, userId, { reason: 'room joined', now: clock.now(), needed: true })
       if (joined.length > 0) await storage.setTracked(tx.db, joined)
       const servers = new Set(joined.map(serverNameOf))
       tx.afterCommit(() => {
@@ -110,7 +114,8 @@ export function createDeviceLists(
     },
     heardFrom: resync.heardFrom,
     serverIsUp: resync.serverIsUp,
-    list: ({ server, ...filter }) => listOverview(parts, { ...filter, server: isServerName(server) ? server : undefined }),
+    list: ({ server, ...filter }) =>
+      listOverview(parts, { ...filter, server: isServerName(server) ? server : undefined }),
     async staleUsers({ server }) {
       const filter = { serverName: isServerName(server) ? server : undefined, staleOnly: true, limit: 100_000 }
       return (await storage.ledgerOverview(store.db, filter)).map((row) => row.user_id)

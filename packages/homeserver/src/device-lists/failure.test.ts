@@ -26,7 +26,10 @@ describe('what a client is told of a failed fetch', () => {
     for (const errcode of ['M_UNKNOWN_TOKEN', 'M_MISSING_TOKEN', 'M_USER_DEACTIVATED', 'M_GUEST_ACCESS_FORBIDDEN']) {
       assert.equal(relayed(answer(403, { errcode, error: '' })).errcode, 'M_FORBIDDEN')
     }
-    assert.deepEqual([relayed(answer(401, { errcode: 'M_UNKNOWN_TOKEN' }))].map((e) => [e.status, e.errcode]), [[502, 'M_UNKNOWN']])
+    assert.deepEqual(
+      [relayed(answer(401, { errcode: 'M_UNKNOWN_TOKEN' }))].map((e) => [e.status, e.errcode]),
+      [[502, 'M_UNKNOWN']],
+    )
   })
 
   it('has one answer for all that must not be told apart', () => {

@@ -25,7 +25,8 @@ export const isDestinationFailure = (failure: FetchFailure) => failure.kind === 
 
 const MAX_MESSAGE_LENGTH = 200
 /** Would make a client believe that its own session or account is at fault. */
-const ABOUT_THE_CALLER = /^M_(UNKNOWN_TOKEN|MISSING_TOKEN|UNAUTHORIZED|USER_(DEACTIVATED|LOCKED|SUSPENDED)|CONSENT_NOT_GIVEN|GUEST_ACCESS_FORBIDDEN)$/
+const ABOUT_THE_CALLER =
+  /^M_(UNKNOWN_TOKEN|MISSING_TOKEN|UNAUTHORIZED|USER_(DEACTIVATED|LOCKED|SUSPENDED)|CONSENT_NOT_GIVEN|GUEST_ACCESS_FORBIDDEN)$/
 
 /**
  * What an answer other than a good list means.

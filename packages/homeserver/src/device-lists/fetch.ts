@@ -42,7 +42,10 @@ export async function fetchList(
     await storeList(parts, row, lease, result.list)
     return 'goes on'
   }
-  log.info({ userId: row.user_id, kind: result.failure.kind, detail: result.failure.detail }, 'fetching a device list failed')
+  log.info(
+    { userId: row.user_id, kind: result.failure.kind, detail: result.failure.detail },
+    'fetching a device list failed',
+  )
   await storeFailure(parts, row, lease, result.failure)
   const { failure } = result
   return isDestinationFailure(failure) || failure.kind === 'limited' ? 'held back' : 'goes on'

@@ -21,10 +21,7 @@ export type Outgoing = {
   /** For the sender: which destinations are owed updates, and the next of them. */
   source: {
     destinations(): Promise<ServerName[]>
-    take(
-      destination: ServerName,
-      limit: number,
-    ): Promise<{ id: string; edus: Edu[]; delivered(tx: Tx): Promise<void> }>
+    take(destination: ServerName, limit: number): Promise<{ id: string; edus: Edu[]; delivered(tx: Tx): Promise<void> }>
   }
 }
 
@@ -84,7 +81,10 @@ export function createOutgoing(parts: {
     async localList(userId) {
       // The stream ID first: a change that slips in between is told again by the update that carries its ID.
       const stream_id = await storage.localStreamId(store.db, userId)
-      const [devices, keys] = await Promise.all([localDevices(store.db, [userId]), crossSigningKeys(store.db, [userId])])
+      const [devices, keys] = await Promise.all([
+        localDevices(store.db, [userId]),
+        crossSigningKeys(store.db, [userId]),
+      ])
       return {
         user_id: userId,
         stream_id,

@@ -180,7 +180,8 @@ export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow
   }
 
   async function refreshForOperator(userId: UserId): Promise<OperatorOutcome> {
-    if (!transport.isAllowed(serverNameOf(userId))) return { userId, outcome: 'failed', detail: 'denied by the settings' }
+    if (!transport.isAllowed(serverNameOf(userId)))
+      return { userId, outcome: 'failed', detail: 'denied by the settings' }
     const { row, asked } = await ask(userId, undefined)
     const { retryAfterUntil } = await transport.backoffOf(row.server_name)
     if ((retryAfterUntil ?? 0) > clock.now()) return { userId, outcome: 'failed', detail: 'the server asked to wait' }

@@ -95,7 +95,11 @@ export function createResync(parts: EngineParts): Resync {
 
   function openLane(serverName: ServerName): void {
     const lanes = takeLane(serverName)
-    if (lanes) track('fetching device lists', runLane(serverName, lanes, () => step(serverName, lanes)))
+    if (lanes)
+      track(
+        'fetching device lists',
+        runLane(serverName, lanes, () => step(serverName, lanes)),
+      )
   }
 
   async function runLane(serverName: ServerName, lanes: Lanes, first: () => Promise<Step>): Promise<void> {
@@ -173,7 +177,10 @@ export function createResync(parts: EngineParts): Resync {
         if (!row) leaveLane(serverName, lanes)
       }
       if (!row) return false
-      track('fetching a device list', runLane(serverName, lanes, () => fetchList(parts, row!, manner, stopping.signal)))
+      track(
+        'fetching a device list',
+        runLane(serverName, lanes, () => fetchList(parts, row!, manner, stopping.signal)),
+      )
       return true
     },
     heardFrom(serverName) {

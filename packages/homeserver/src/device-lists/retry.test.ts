@@ -5,14 +5,24 @@ import type { FetchFailure } from './failure.ts'
 import { retryDelay } from './retry.ts'
 
 const settings = completeSettings({}).deviceLists
-const failure = (kind: FetchFailure['kind']): FetchFailure => ({ kind, status: null, errcode: null, message: null, detail: '', at: 0 })
+const failure = (kind: FetchFailure['kind']): FetchFailure => ({
+  kind,
+  status: null,
+  errcode: null,
+  message: null,
+  detail: '',
+  at: 0,
+})
 const delay = (kind: FetchFailure['kind'], attempts: number, doubtAgeMs: number, awaited: boolean) =>
   retryDelay({ failure: failure(kind), attempts, doubtAgeMs, awaited }, settings, 0.999_999)
 const MINUTE = 60_000
 
 describe('retryDelay', () => {
   it('grows from two seconds and stays under twenty during the first ten minutes', () => {
-    assert.deepEqual([1, 2, 3, 4, 5, 50].map((n) => delay('down', n, 0, false)), [2000, 4000, 8000, 16000, 20000, 20000])
+    assert.deepEqual(
+      [1, 2, 3, 4, 5, 50].map((n) => delay('down', n, 0, false)),
+      [2000, 4000, 8000, 16000, 20000, 20000],
+    )
   })
 
   it('is capped at ten minutes while somebody waits, else at an hour', () => {

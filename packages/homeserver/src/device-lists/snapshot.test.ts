@@ -63,17 +63,28 @@ describe('readSnapshot', () => {
     'keys that are no object': { ...good, devices: [{ device_id: 'A', keys: 'x' }] },
     'a cross-signing key of another user': { ...good, master_key: crossSigning('master', '@eve:remote.example') },
     'a key with a fraction in it': { ...good, devices: [{ ...device('A'), keys: { ...device('A').keys, x: 0.5 } }] },
-    'too many devices': { ...good, devices: Array.from({ length: MAX_DEVICES + 1 }, (_, i) => ({ device_id: `D${i}` })) },
+    'too many devices': {
+      ...good,
+      devices: Array.from({ length: MAX_DEVICES + 1 }, (_, i) => ({ device_id: `D${i}` })),
+    },
   })) {
     it(`refuses ${name}`, () => assert.equal(readSnapshot(body, bob).ok, false))
   }
 
   it('never throws, whatever it is given', () => {
     const anything = fc.letrec((tie) => ({
-      value: fc.oneof(fc.jsonValue(), fc.dictionary(fc.constantFrom('user_id', 'stream_id', 'devices', 'keys', 'device_id', '__proto__'), tie('value'))),
+      value: fc.oneof(
+        fc.jsonValue(),
+        fc.dictionary(
+          fc.constantFrom('user_id', 'stream_id', 'devices', 'keys', 'device_id', '__proto__'),
+          tie('value'),
+        ),
+      ),
     })).value
     fc.assert(fc.property(anything, (body) => typeof readSnapshot(body, bob).ok === 'boolean'))
-    fc.assert(fc.property(fc.array(anything), (devices) => typeof readSnapshot({ ...good, devices }, bob).ok === 'boolean'))
+    fc.assert(
+      fc.property(fc.array(anything), (devices) => typeof readSnapshot({ ...good, devices }, bob).ok === 'boolean'),
+    )
   })
 
   it('is not led astray by a device called __proto__', () => {
@@ -87,7 +98,10 @@ describe('digestOf', () => {
   it('does not depend on the order of devices, on names, or on devices without keys', () => {
     const one = digestOf(read(good))
     assert.equal(digestOf(read({ ...good, devices: [device('B'), device('A'), { device_id: 'C' }] })), one)
-    assert.equal(digestOf(read({ ...good, devices: [device('A'), { ...device('B'), device_display_name: 'new' }] })), one)
+    assert.equal(
+      digestOf(read({ ...good, devices: [device('A'), { ...device('B'), device_display_name: 'new' }] })),
+      one,
+    )
   })
 
   it('differs with a device, a key or a cross-signing key', () => {

@@ -20,7 +20,7 @@ export type Snapshot = {
 }
 
 export type SnapshotReading =
-  | { ok: true; snapshot: Snapshot; /** What was left out, in words. */ dropped: string[] }
+  | { ok: true; snapshot: Snapshot /** What was left out, in words. */; dropped: string[] }
   | { ok: false; why: string }
 
 /**
@@ -42,7 +42,8 @@ export function readSnapshot(body: unknown, userId: UserId, keepDisplayNames = t
   for (const device of body.devices) {
     const read = readDevice(device, userId, keepDisplayNames)
     if (typeof read === 'string') return { ok: false, why: read }
-    if (deviceKeys.has(read.deviceId) || keyless.has(read.deviceId)) return { ok: false, why: 'a device is listed twice' }
+    if (deviceKeys.has(read.deviceId) || keyless.has(read.deviceId))
+      return { ok: false, why: 'a device is listed twice' }
     if (read.keys) deviceKeys.set(read.deviceId, read.keys)
     else keyless.add(read.deviceId)
   }
@@ -91,7 +92,8 @@ export function readDeviceKeys(
   deviceId: string,
   displayName: unknown,
 ): JsonObject | undefined {
-  if (!isObject(keys) || keys.user_id !== userId || keys.device_id !== deviceId || !isObject(keys.keys)) return undefined
+  if (!isObject(keys) || keys.user_id !== userId || keys.device_id !== deviceId || !isObject(keys.keys))
+    return undefined
   const { unsigned: _, ...signed } = keys
   return typeof displayName === 'string' ? { ...signed, unsigned: { device_display_name: displayName } } : signed
 }
@@ -111,7 +113,11 @@ export function isCrossSigningKey(key: unknown, userId: UserId, usage: 'master' 
  */
 export function digestOf(list: Pick<Snapshot, 'deviceKeys' | 'masterKey' | 'selfSigningKey'>): string | undefined {
   const devices = [...list.deviceKeys].map(([id, { unsigned: _, ...keys }]) => [id, keys] as const)
-  const text = canonicalJson([Object.fromEntries(devices), withoutUnsigned(list.masterKey), withoutUnsigned(list.selfSigningKey)])
+  const text = canonicalJson([
+    Object.fromEntries(devices),
+    withoutUnsigned(list.masterKey),
+    withoutUnsigned(list.selfSigningKey),
+  ])
   return text === undefined ? undefined : createHash('sha256').update(text).digest('base64url')
 }
 

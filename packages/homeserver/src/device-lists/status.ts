@@ -2,8 +2,8 @@ import { type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import { askedAt } from '../storage/device-list-stream.ts'
 import * as storage from '../storage/device-lists.ts'
 import type { FetchFailure } from './failure.ts'
-import { describeFailure } from './relay.ts'
 import type { EngineParts } from './ports.ts'
+import { describeFailure } from './relay.ts'
 
 /** The state of a list as its requesters see it; times in epoch milliseconds, `null` where nothing applies. */
 export type ListStatus = {
@@ -49,7 +49,11 @@ const UNTRACKED: ListStatus = {
  * `untracked` for anybody else, so that it does not tell whom others talk to.
  * @returns `undefined` for an unknown user of our own
  */
-export async function listStatus(parts: EngineParts, requester: UserId, userId: UserId): Promise<ListStatus | undefined> {
+export async function listStatus(
+  parts: EngineParts,
+  requester: UserId,
+  userId: UserId,
+): Promise<ListStatus | undefined> {
   const { store, clock, sharedRooms } = parts
   if (serverNameOf(userId) === parts.serverName) {
     // Our own users' lists are the truth itself.

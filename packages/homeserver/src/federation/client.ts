@@ -32,7 +32,13 @@ export function createFederationClient(parts: {
   const { clock, network, discovery, destinations, serverName, signingKey, isAllowed } = parts
 
   function authorization(destination: ServerName, { method, path, body }: FederationRequest): string {
-    const signed = canonicalJson({ method, uri: path, origin: serverName, destination, ...(body ? { content: body } : {}) })
+    const signed = canonicalJson({
+      method,
+      uri: path,
+      origin: serverName,
+      destination,
+      ...(body ? { content: body } : {}),
+    })
     if (signed === undefined) throw new TypeError('the content of a request must have a canonical form')
     const sig = signText(signed, signingKey)
     return formatXMatrix({ origin: serverName, destination, key: signingKey.keyId, sig })
@@ -42,7 +48,10 @@ export function createFederationClient(parts: {
     const route = await discovery.resolve(destination)
     if (request.admit && !request.admit(route.addresses[0]!)) return 'limited'
     const { method, path, body, timeoutMs, maxBytes = MAX_BYTES, signal } = request
-    const headers: Record<string, string> = { authorization: authorization(destination, request), accept: 'application/json' }
+    const headers: Record<string, string> = {
+      authorization: authorization(destination, request),
+      accept: 'application/json',
+    }
     if (body) headers['content-type'] = 'application/json'
     return network.http({
       ...route,

@@ -4,7 +4,7 @@ import type { ServerName } from '../matrix/ids.ts'
 import { decodeBase64, encodeBase64, type SigningKey, signingKeyFromSeed, signJson } from '../matrix/signing.ts'
 import type { Clock } from '../platform/clock.ts'
 import { opaqueId, type Random } from '../platform/random.ts'
-import { addFirstSigningKey, signingKeys } from '../storage/signing-keys.ts'
+import { addSigningKey, signingKeys } from '../storage/signing-keys.ts'
 import type { Store } from '../storage/store.ts'
 
 /** How long others may use our keys without asking again, in milliseconds. */
@@ -23,11 +23,17 @@ export async function loadSigningKey(parts: {
   const { store, clock, random, dataDir } = parts
   const made = () => ({ keyId: `ed25519:${opaqueId(random, 4).replace(/[^A-Za-z0-9]/g, '_')}`, seed: random.bytes(32) })
   if (store.dialect === 'postgres') {
-    const { keyId, seed } = made()
-    const row = { key_id: keyId, seed: encodeBase64(seed), created_at: clock.now(), expired_at: null }
-    await addFirstSigningKey(store.db, row)
-    const [newest] = await signingKeys(store.db)
-    return signingKeyFromSeed(newest!.key_id, decodeBase64(newest!.seed))
+    const newest = await store.transaction(async (tx) => {
+      // Whoever holds the position is alone: of processes that start together one makes the key.
+      await tx.position()
+      const [known] = await signingKeys(tx.db)
+      if (known) return known
+      const { keyId, seed } = made()
+      const row = { key_id: keyId, seed: encodeBase64(seed), created_at: clock.now(), expired_at: null }
+      await addSigningKey(tx.db, row)
+      return row
+    })
+    return signingKeyFromSeed(newest.key_id, decodeBase64(newest.seed))
   }
   const file = join(dataDir, 'signing.key')
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {

@@ -109,7 +109,7 @@ export function createSender(parts: {
   }
 
   async function sendNext(destination: ServerName): Promise<'delivered' | 'empty' | 'failed'> {
-    const batches = []
+    const batches: Awaited<ReturnType<EduSource['take']>>[] = []
     let room = MAX_EDUS
     for (const source of sources) {
       const batch = await source.take(destination, room)
@@ -134,7 +134,8 @@ export function createSender(parts: {
     })
     const verdict = verdictOf(destination, answer)
     if (verdict === 'failed') return 'failed'
-    if (verdict === 'drop') log.warn({ destination, edus: MAX_EDUS - room }, 'a destination does not take what is queued; dropped')
+    if (verdict === 'drop')
+      log.warn({ destination, edus: MAX_EDUS - room }, 'a destination does not take what is queued; dropped')
     await store.transaction(async (tx) => {
       for (const batch of batches) await batch.delivered(tx)
     })

@@ -1,10 +1,17 @@
 import { promises as dns } from 'node:dns'
 import { lookup } from 'node:dns/promises'
-import { isIP } from 'node:net'
+import { isIP, type LookupFunction } from 'node:net'
 import { rootCertificates } from 'node:tls'
 import { LRUCache } from 'lru-cache'
 import { errors, Pool } from 'undici'
-import { type Dns, type HttpRequest, type HttpResponse, type Network, NetworkError, type NetworkFailure } from './network.ts'
+import {
+  type Dns,
+  type HttpRequest,
+  type HttpResponse,
+  type Network,
+  NetworkError,
+  type NetworkFailure,
+} from './network.ts'
 
 /** How many servers connections are kept for. */
 const POOLS = 500
@@ -79,13 +86,11 @@ export function createSystemNetwork(options: { certificates?: string | undefined
   }
 }
 
-type LookupCallback = (error: Error | null, ...result: unknown[]) => void
-
-function lookupOf(addresses: readonly string[]) {
+function lookupOf(addresses: readonly string[]): LookupFunction {
   const all = addresses.map((address) => ({ address, family: isIP(address) }))
-  return (_hostname: string, options: { all?: boolean }, callback: LookupCallback): void => {
+  return (_hostname, options, callback) => {
     if (options.all) callback(null, all)
-    else callback(null, all[0]?.address, all[0]?.family)
+    else callback(null, all[0]?.address ?? '', all[0]?.family)
   }
 }
 

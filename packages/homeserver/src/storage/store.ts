@@ -2,8 +2,8 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { Kysely } from 'kysely'
 import type { Backend } from './dialect.ts'
 import { migrate } from './migrations/migrate.ts'
-import { prepared } from './prepared.ts'
 import { createNotifier, type Notifier } from './notifier.ts'
+import { prepared } from './prepared.ts'
 import type { Tables } from './tables.ts'
 
 /** A handle to run statements with: the database outside of a transaction, or the transaction. */
@@ -36,7 +36,9 @@ export type Store = {
   close(): Promise<void>
 }
 
-const readPosition = prepared<Record<never, never>, { position: number }>((db) => db.selectFrom('stream_position').select('position'))
+const readPosition = prepared<Record<never, never>, { position: number }>((db) =>
+  db.selectFrom('stream_position').select('position'),
+)
 const nextPosition = prepared<Record<never, never>, { position: number }>((db) =>
   db
     .updateTable('stream_position')

@@ -4,7 +4,10 @@ import { formatToken, parseToken } from './token.ts'
 
 describe('sync token', () => {
   it('comes back as it went out', () => {
-    for (const token of [{ position: 1, toDevice: 1 }, { position: 90_000, toDevice: 12 }]) {
+    for (const token of [
+      { position: 1, toDevice: 1 },
+      { position: 90_000, toDevice: 12 },
+    ]) {
       assert.deepEqual(parseToken(formatToken(token)), token)
     }
   })

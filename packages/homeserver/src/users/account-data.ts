@@ -6,10 +6,10 @@ import { PUSH_RULES, type PushRules } from './push-rules.ts'
 import { pushRulesContent, readChanges } from './push-ruleset.ts'
 
 /** Something that a user keeps here, as `/sync` shows it. */
-export type AccountDataEvent = { type: string; content: unknown }
+type AccountDataEvent = { type: string; content: unknown }
 
 /** Whose data, of which room (`undefined`: of none), of which type. */
-export type AccountDataName = { userId: UserId; roomId: string | undefined; type: string }
+type AccountDataName = { userId: UserId; roomId: string | undefined; type: string }
 
 export type AccountData = {
   /**

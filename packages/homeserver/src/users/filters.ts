@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto'
-import { Type } from 'typebox'
-import Value from 'typebox/value'
 import { badJson, forbidden } from '../matrix/errors.ts'
 import type { UserId } from '../matrix/ids.ts'
 import { addFilter, filterDefinition } from '../storage/filters.ts'
 import type { Store } from '../storage/store.ts'
+import { isFilter } from './filter-shape.ts'
 
 export type Filters = {
   /** `POST /user/{userId}/filter` @returns the filter's ID @throws `M_FORBIDDEN` for another's, `M_BAD_JSON` */
@@ -15,52 +14,9 @@ export type Filters = {
   checkFilter(definition: unknown): void
 }
 
-const strings = Type.Optional(Type.Array(Type.String()))
-const users = Type.Optional(Type.Array(Type.String({ pattern: '^@' })))
-const rooms = Type.Optional(Type.Array(Type.String({ pattern: '^!' })))
-const flag = Type.Optional(Type.Boolean())
-
-const eventFilter = {
-  limit: Type.Optional(Type.Integer({ minimum: 0 })),
-  types: strings,
-  not_types: strings,
-  senders: users,
-  not_senders: users,
-}
-const events = Type.Optional(Type.Object(eventFilter))
-const roomEvents = Type.Optional(
-  Type.Object({
-    ...eventFilter,
-    rooms,
-    not_rooms: rooms,
-    contains_url: flag,
-    lazy_load_members: flag,
-    include_redundant_members: flag,
-    unread_thread_notifications: flag,
-  }),
-)
-/** Client-server API, `POST /user/{userId}/filter`. Members that the specification does not know are let through. */
-const filterShape = Type.Object({
-  event_fields: strings,
-  event_format: Type.Optional(Type.Union([Type.Literal('client'), Type.Literal('federation')])),
-  presence: events,
-  account_data: events,
-  room: Type.Optional(
-    Type.Object({
-      rooms,
-      not_rooms: rooms,
-      include_leave: flag,
-      ephemeral: roomEvents,
-      state: roomEvents,
-      timeline: roomEvents,
-      account_data: roomEvents,
-    }),
-  ),
-})
-
 export function createFilters(store: Store): Filters {
   function checkFilter(definition: unknown): void {
-    if (!Value.Check(filterShape, definition)) throw badJson('This has not the shape of a filter')
+    if (!isFilter(definition)) throw badJson('This has not the shape of a filter')
   }
   return {
     checkFilter,

@@ -7,7 +7,7 @@ import { accountNamed, type NamedUser } from './identifiers.ts'
 import type { Passwords } from './passwords.ts'
 import type { DeviceWish, Session, Sessions } from './sessions.ts'
 
-export type PasswordLogin = { named: NamedUser; password: string; device: DeviceWish; ip: string }
+type PasswordLogin = { named: NamedUser; password: string; device: DeviceWish; ip: string }
 
 export type Login = {
   /**

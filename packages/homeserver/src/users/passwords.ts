@@ -55,16 +55,25 @@ export function createPasswords(random: Random, cost: keyof typeof COSTS): Passw
     return hash(normalized(password), { ...COSTS[cost], salt: random.bytes(16) })
   }
 
+  /** Made at the first check, whoever it is for, and kept. */
+  async function nobodysHash(): Promise<string> {
+    try {
+      return await argon2Hash(random.bytes(16).toString('hex'))
+    } catch (error) {
+      nobodys = undefined
+      throw error
+    }
+  }
+
   return {
     hash: (password) => inTurn(() => argon2Hash(password)),
     verify: (hash, password, admit) =>
       inTurn(async () => {
         admit?.()
-        // Made for every first check, not for the first of an unknown user, or that one would take longer.
-        nobodys ??= argon2Hash(random.bytes(16).toString('hex'))
-        const compared = hash ?? (await nobodys)
+        nobodys ??= nobodysHash()
+        const decoy = await nobodys
         const { verify } = await import('@node-rs/argon2')
-        const equal = await verify(compared, normalized(password))
+        const equal = await verify(hash ?? decoy, normalized(password))
         return equal && typeof hash === 'string'
       }),
   }

@@ -6,7 +6,7 @@ import { profileFields, putProfileField, removeProfileField } from '../storage/p
 import type { Store } from '../storage/store.ts'
 
 /** A profile: its fields by name, with values of any JSON type. */
-export type Profile = ReadonlyMap<string, unknown>
+type Profile = ReadonlyMap<string, unknown>
 
 /** Asks another server for a profile. @returns `undefined` if there is none to be had */
 export type RemoteProfile = (userId: UserId) => Promise<Profile | undefined>

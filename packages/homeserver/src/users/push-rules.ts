@@ -21,10 +21,10 @@ import {
 export const PUSH_RULES = 'm.push_rules'
 
 /** Which rule. */
-export type RuleName = { kind: RuleKind; ruleId: string }
+type RuleName = { kind: RuleKind; ruleId: string }
 
 /** A rule as a client sends it; its shape is checked. */
-export type NewPushRule = {
+type NewPushRule = {
   actions: PushAction[]
   conditions?: object[] | undefined
   pattern?: string | undefined

@@ -21,7 +21,10 @@ function rule(ruleId: string, actions: PushRule['actions'] = ['notify']): PushRu
 }
 
 function withRules(kind: RuleKind, ...ids: string[]): PushRuleChanges {
-  return ids.reduce<PushRuleChanges>((changes, id) => withRule(changes, kind, rule(id), nowhere)!, readChanges(undefined))
+  return ids.reduce<PushRuleChanges>(
+    (changes, id) => withRule(changes, kind, rule(id), nowhere)!,
+    readChanges(undefined),
+  )
 }
 
 const idsOf = (changes: PushRuleChanges, kind: RuleKind) => rulesetOf(alice, changes)[kind].map((one) => one.rule_id)
@@ -83,9 +86,7 @@ test('what differs in a default is remembered piece by piece, and nothing else o
   const both = withEdit(alice, silenced, 'override', '.m.rule.master', { actions: ['notify'] })!
   const master = rulesetOf(alice, both).override[0]
   assert.deepEqual([master?.enabled, master?.actions, master?.default], [true, ['notify'], true])
-  assert.deepEqual(both.changed, [
-    { kind: 'override', rule_id: '.m.rule.master', enabled: true, actions: ['notify'] },
-  ])
+  assert.deepEqual(both.changed, [{ kind: 'override', rule_id: '.m.rule.master', enabled: true, actions: ['notify'] }])
   assert.deepEqual(rulesetOf(alice, both).underride, rulesetOf(alice, readChanges(undefined)).underride)
   assert.equal(withEdit(alice, both, 'underride', '.m.rule.master', { enabled: true }), undefined)
   assert.equal(withEdit(alice, both, 'override', 'toString', { enabled: true }), undefined)

@@ -1,13 +1,12 @@
 import type { Settings } from '../config/settings.ts'
-import { forbidden, invalidParam, MatrixError, missingParam } from '../matrix/errors.ts'
+import { forbidden, invalidParam, missingParam } from '../matrix/errors.ts'
 import type { UserId } from '../matrix/ids.ts'
 import { isObject, type Json } from '../matrix/json.ts'
-import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
-import { addAccount, findAccount } from '../storage/accounts.ts'
-import { removeAdminTokens } from '../storage/registration-tokens.ts'
+import { findAccount } from '../storage/accounts.ts'
 import type { Store, Tx } from '../storage/store.ts'
 import { lockUiaState, setUiaState } from '../storage/uia-sessions.ts'
+import type { Accounts } from './accounts.ts'
 import type { Attempts } from './attempts.ts'
 import { newUserId } from './identifiers.ts'
 import { deactivated } from './login.ts'
@@ -17,7 +16,7 @@ import type { Session, Sessions } from './sessions.ts'
 import { type Challenge, type Flow, proofOf, type StageFailure, type Uia, type UiaRequest } from './uia.ts'
 
 /** What a client asks for; every part may also have come with an earlier request of the same session. */
-export type RegistrationWish = {
+type RegistrationWish = {
   username?: string | undefined
   password?: string | undefined
   deviceId?: string | undefined
@@ -45,15 +44,7 @@ export type Registration = {
   requireAvailable(username: string): Promise<void>
   /** `GET /register/m.login.registration_token/validity` @throws `M_FORBIDDEN` if nobody may register */
   isRegistrationTokenValid(token: string, ip: string): Promise<boolean>
-  /** Makes an account on the operator's behalf. */
-  create(account: { localpart: string; password: string; admin: boolean }): Promise<Created>
 }
-
-export type Created =
-  | { kind: 'created'; userId: UserId }
-  | { kind: 'invalid name' }
-  | { kind: 'name in use' }
-  | { kind: 'invalid password' }
 
 /** What a session remembers: the wish so far, with the password hashed, and then who was registered. */
 type Remembered = Omit<RegistrationWish, 'password'> & { passwordHash?: string | undefined; userId?: UserId }
@@ -65,41 +56,26 @@ const FLOWS: Record<'token' | 'open', readonly Flow[]> = {
 
 export function createRegistration(deps: {
   store: Store
-  clock: Clock
   random: Random
   settings: Pick<Settings, 'serverName' | 'registration'>
+  accounts: Accounts
   passwords: Passwords
   attempts: Attempts
   tokens: RegistrationTokens
   uia: Uia
   sessions: Sessions
 }): Registration {
-  const { store, clock, random, settings, passwords, attempts, tokens, uia, sessions } = deps
+  const { store, random, settings, accounts, passwords, attempts, tokens, uia, sessions } = deps
 
   function flows(): readonly Flow[] {
     if (settings.registration === 'closed') throw forbidden('Registration is closed')
     return FLOWS[settings.registration]
   }
 
-  async function freeUserId(username: string): Promise<UserId> {
-    const userId = newUserId(username, settings.serverName)
-    if (!userId) throw invalidUsername()
-    if (await findAccount(store.db, userId)) throw userInUse()
-    return userId
-  }
-
   async function hashed(password: string | undefined): Promise<string | undefined> {
     if (password === undefined) return undefined
     if (!isPossiblePassword(password)) throw invalidParam('The password is empty or too long')
     return passwords.hash(password)
-  }
-
-  /** @returns `undefined` if the user ID is taken */
-  async function addUser(tx: Tx, userId: UserId, passwordHash: string, admin: boolean): Promise<UserId | undefined> {
-    if (!(await addAccount(tx.db, { userId, passwordHash, admin, now: clock.now() }))) return undefined
-    // The token was for the first admin, and there is one now.
-    if (admin) await removeAdminTokens(tx.db)
-    return userId
   }
 
   async function logIn(tx: Tx, userId: UserId, wish: Remembered): Promise<Registered> {
@@ -127,7 +103,7 @@ export function createRegistration(deps: {
       if (before.userId) return logInAgain(tx, before.userId, before)
       const grant = proof.token === undefined ? { makesAdmin: false } : await tokens.use(tx, proof.token)
       if (!grant) return { errcode: 'M_UNAUTHORIZED', error: 'The registration token was used up meanwhile' }
-      if (!(await addUser(tx, userId, wish.passwordHash, grant.makesAdmin))) throw userInUse()
+      await accounts.add(tx, { userId, passwordHash: wish.passwordHash, admin: grant.makesAdmin })
       const registered = await logIn(tx, userId, wish)
       if (proof.sessionId) {
         const deviceId = registered.session?.deviceId
@@ -148,7 +124,7 @@ export function createRegistration(deps: {
 
       const wish: Remembered = { ...earlier, ...defined(given) }
       // Before any stage: a person is to learn first that the name is taken.
-      const named = wish.username === undefined ? undefined : await freeUserId(wish.username)
+      const named = wish.username === undefined ? undefined : await accounts.freeUserId(wish.username)
       const progress = await uia.advance(session, request)
       wish.passwordHash = (await hashed(password)) ?? earlier.passwordHash
       if (!progress.complete) {
@@ -171,7 +147,7 @@ export function createRegistration(deps: {
 
     async requireAvailable(username) {
       flows()
-      await freeUserId(username)
+      await accounts.freeUserId(username)
     },
 
     async isRegistrationTokenValid(token, ip) {
@@ -180,15 +156,6 @@ export function createRegistration(deps: {
       const valid = await tokens.isUsable(token)
       if (!valid) attempts.failed(ip)
       return valid
-    },
-
-    async create({ localpart, password, admin }) {
-      const userId = newUserId(localpart, settings.serverName)
-      if (!userId) return { kind: 'invalid name' }
-      if (!isPossiblePassword(password)) return { kind: 'invalid password' }
-      const hash = await passwords.hash(password)
-      const added = await store.transaction((tx) => addUser(tx, userId, hash, admin))
-      return added ? { kind: 'created', userId } : { kind: 'name in use' }
     },
   }
 
@@ -205,7 +172,3 @@ function rememberedIn(state: Json): Remembered {
 function defined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never
 }
-
-const userInUse = () => new MatrixError(400, 'M_USER_IN_USE', 'This user name is taken')
-const invalidUsername = () =>
-  new MatrixError(400, 'M_INVALID_USERNAME', 'A user name has only a-z, 0-9 and . _ = - / +, and is not too long')

@@ -1,10 +1,9 @@
 import type { Settings } from '../config/settings.ts'
-import type { UserId } from '../matrix/ids.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
-import { findAccount } from '../storage/accounts.ts'
 import type { Store } from '../storage/store.ts'
 import { type AccountData, createAccountData } from './account-data.ts'
+import { type Accounts, createAccounts } from './accounts.ts'
 import { createAttempts } from './attempts.ts'
 import { createFilters, type Filters } from './filters.ts'
 import { createLogin, createPasswordCheck, type Login } from './login.ts'
@@ -18,13 +17,12 @@ import { createUia, type Uia } from './uia.ts'
 import { createStages } from './uia-stages.ts'
 
 /** Accounts, and what belongs to one: profile, own data, filters, push rules. */
-export type Users = Registration &
+export type Users = Pick<Accounts, 'exists' | 'create'> &
+  Registration &
   Login &
   Profiles &
   AccountData &
   Filters & {
-    /** Whether there is such an account of ours, deactivated ones included. */
-    exists(userId: UserId): Promise<boolean>
     pushRules: PushRules
     /** Lets a logged-in user confirm a request. */
     confirm: Uia['confirm']
@@ -50,6 +48,7 @@ export function createUsers(dependencies: UsersDependencies): Users {
 
   const passwords = createPasswords(random, settings.passwordHash)
   const attempts = createAttempts(clock, settings.rateLimits)
+  const accounts = createAccounts(store, clock, serverName, passwords)
   const tokens = createRegistrationTokens(store, clock, random, settings)
   const checkPassword = createPasswordCheck(store, passwords, attempts)
   const uia = createUia({
@@ -61,12 +60,13 @@ export function createUsers(dependencies: UsersDependencies): Users {
   const pushRules = createPushRules(store)
 
   return {
-    ...createRegistration({ store, clock, random, settings, passwords, attempts, tokens, uia, sessions }),
+    exists: accounts.exists,
+    create: accounts.create,
+    ...createRegistration({ store, random, settings, accounts, passwords, attempts, tokens, uia, sessions }),
     ...createLogin({ store, serverName, checkPassword, sessions }),
     ...createProfiles(store, serverName, remoteProfile),
     ...createAccountData(store, pushRules),
     ...createFilters(store),
-    exists: async (userId) => (await findAccount(store.db, userId)) !== undefined,
     pushRules,
     confirm: uia.confirm,
     ensureFirstToken: tokens.ensureFirst,

@@ -26,10 +26,11 @@ export type Accounts = {
   user(localpart: string): Promise<{ userId: UserId; token: string; deviceId: string }>
 }
 
-type Options = Partial<Settings> & Pick<UsersDependencies, 'remoteProfile'>
+type Options = Partial<Settings> & Pick<UsersDependencies, 'remoteProfile'> & Partial<Sessions>
 
 /** The accounts of a server on `store`, with its routes; devices are kept in memory. */
-export async function accountsOn(store: Store, { remoteProfile, ...changed }: Options = {}): Promise<Accounts> {
+export async function accountsOn(store: Store, options: Options = {}): Promise<Accounts> {
+  const { remoteProfile, createSession, ...changed } = options
   const clock = createFakeClock()
   const settings = { ...SETTINGS, ...changed } as Settings
   const devices = devicesInMemory()
@@ -38,11 +39,19 @@ export async function accountsOn(store: Store, { remoteProfile, ...changed }: Op
     clock,
     random: createSeededRandom('accounts'),
     settings,
-    sessions: devices,
+    sessions: createSession ? { createSession } : devices,
     ...(remoteProfile && { remoteProfile }),
   })
   const baseUrl = () => settings.publicBaseUrl ?? 'https://listener.example.org:8448'
-  const app = await createApp({ settings, clock, log: silentLogger, store, baseUrl, users, devices } as unknown as Context)
+  const app = await createApp({
+    settings,
+    clock,
+    log: silentLogger,
+    store,
+    baseUrl,
+    users,
+    devices,
+  } as unknown as Context)
 
   const ask: Accounts['ask'] = async (method, url, body, token) => {
     const answer = await app.inject({
@@ -100,8 +109,7 @@ function devicesInMemory() {
   return {
     ...sessions,
     authenticate: async (token: string) => requesters.get(token),
-    logout: async ({ userId, deviceId }: Requester) =>
-      end((one) => one.userId === userId && one.deviceId === deviceId),
+    logout: async ({ userId, deviceId }: Requester) => end((one) => one.userId === userId && one.deviceId === deviceId),
     logoutAll: async (userId: UserId) => end((one) => one.userId === userId),
   }
 }

@@ -11,16 +11,15 @@ const BODY_LIMIT = 64 * 1024
 const userId = Type.Unsafe<UserId>(Type.String())
 const createSchema = { params: Type.Object({ userId }), body: Type.Object({}) }
 const readSchema = { params: Type.Object({ userId, filterId: Type.String() }) }
-const config = { guests: true }
 
 /** Client-server API, "Filtering". */
 export function filter(app: App, ctx: Context): void {
   for (const path of clientPaths('/user/:userId/filter')) {
-    app.post(path, { schema: createSchema, config, bodyLimit: BODY_LIMIT }, async ({ requester, params, body }) => ({
+    app.post(path, { schema: createSchema, bodyLimit: BODY_LIMIT }, async ({ requester, params, body }) => ({
       filter_id: await ctx.users.addFilter(requester.userId, params.userId, body),
     }))
 
-    app.get(`${path}/:filterId`, { schema: readSchema, config }, async ({ requester, params }) => {
+    app.get(`${path}/:filterId`, { schema: readSchema }, async ({ requester, params }) => {
       if (params.userId !== requester.userId) throw forbidden('This is the filter of somebody else')
       const found = await ctx.users.filter(params.userId, params.filterId)
       if (!found) throw notFound('No such filter')

@@ -3,12 +3,18 @@ import type { App } from '../app.ts'
 import { requireAccessToken } from '../client-auth.ts'
 import { accountData } from './account-data.ts'
 import { capabilities } from './capabilities.ts'
+import { crossSigning } from './cross-signing.ts'
+import { deviceListRefresh } from './device-list-refresh.ts'
+import { deviceManagement } from './device-management.ts'
 import { filter } from './filter.ts'
+import { keys } from './keys.ts'
 import { login } from './login.ts'
 import { logout } from './logout.ts'
 import { profile } from './profile.ts'
 import { pushRules } from './pushrules.ts'
 import { registration } from './registration.ts'
+import { syncRoutes } from './sync.ts'
+import { toDevice } from './to-device.ts'
 import { versions } from './versions.ts'
 import { wellKnown } from './wellknown.ts'
 import { whoami } from './whoami.ts'
@@ -27,4 +33,10 @@ export function clientApi(app: App, ctx: Context): void {
   profile(app, ctx)
   accountData(app, ctx)
   pushRules(app, ctx)
+  deviceManagement(app, ctx)
+  keys(app, ctx)
+  crossSigning(app, ctx)
+  toDevice(app, ctx)
+  syncRoutes(app, ctx)
+  deviceListRefresh(app, ctx)
 }

@@ -1,0 +1,56 @@
+import type { UserId } from '../matrix/ids.ts'
+import * as storage from '../storage/devices.ts'
+import type { DeviceParts } from './ports.ts'
+
+/** A device as its owner sees it. Client-server API, "Device Management". */
+export type Device = {
+  device_id: string
+  display_name?: string
+  last_seen_ip?: string
+  last_seen_ts?: number
+}
+
+export type OwnDevices = {
+  list(userId: UserId): Promise<Device[]>
+  get(userId: UserId, deviceId: string): Promise<Device | undefined>
+  /** @returns `false` if there is no such device */
+  rename(userId: UserId, deviceId: string, displayName: string): Promise<boolean>
+  /** Deletes devices; those that are not there count as deleted. */
+  delete(userId: UserId, deviceIds: readonly string[]): Promise<void>
+}
+
+/** A user's own view of their devices. */
+export function createOwnDevices({ store, lists }: DeviceParts): OwnDevices {
+  return {
+    async list(userId) {
+      return (await storage.devicesOf(store.db, userId)).map(deviceOf)
+    },
+    async get(userId, deviceId) {
+      const row = await storage.findDevice(store.db, userId, deviceId)
+      return row && deviceOf(row)
+    },
+    rename: (userId, deviceId, displayName) =>
+      store.transaction(async (tx) => {
+        const row = await storage.findDevice(tx.db, userId, deviceId)
+        if (!row) return false
+        if (row.display_name === displayName) return true
+        await storage.updateDevice(tx.db, userId, deviceId, { display_name: displayName })
+        await lists.deviceChanged(tx, userId, [deviceId])
+        return true
+      }),
+    delete: (userId, deviceIds) =>
+      store.transaction(async (tx) => {
+        const gone = await storage.deleteDevices(tx.db, userId, deviceIds)
+        if (gone.length > 0) await lists.deviceChanged(tx, userId, gone)
+      }),
+  }
+}
+
+function deviceOf(row: storage.DeviceRow): Device {
+  return {
+    device_id: row.device_id,
+    ...(row.display_name === null ? {} : { display_name: row.display_name }),
+    ...(row.last_seen_ip === null ? {} : { last_seen_ip: row.last_seen_ip }),
+    ...(row.last_seen_at === null ? {} : { last_seen_ts: row.last_seen_at }),
+  }
+}

@@ -1,0 +1,121 @@
+import type { Selectable } from 'kysely'
+import type { UserId } from '../matrix/ids.ts'
+import { prepared } from './prepared.ts'
+import type { Db } from './store.ts'
+import type { DevicesTable } from './tables.ts'
+
+/** One of our users' devices, as it is kept. */
+export type DeviceRow = Selectable<DevicesTable>
+/** What other users may see of it. */
+export type LocalDevice = Pick<DeviceRow, 'user_id' | 'device_id' | 'display_name' | 'device_keys'>
+
+/** All devices of these users, in the order of their IDs. */
+export async function localDevices(db: Db, userIds: readonly UserId[]): Promise<LocalDevice[]> {
+  if (userIds.length === 0) return []
+  return db
+    .selectFrom('devices')
+    .select(['user_id', 'device_id', 'display_name', 'device_keys'])
+    .where('user_id', 'in', userIds)
+    .orderBy('user_id')
+    .orderBy('device_id')
+    .execute()
+}
+
+/** A user's devices with when and where each was seen last. */
+export async function devicesOf(db: Db, userId: UserId): Promise<DeviceRow[]> {
+  return db.selectFrom('devices').selectAll().where('user_id', '=', userId).orderBy('device_id').execute()
+}
+
+/** @returns `undefined` if there is no such device */
+export async function findDevice(db: Db, userId: UserId, deviceId: string): Promise<DeviceRow | undefined> {
+  return db
+    .selectFrom('devices')
+    .selectAll()
+    .where('user_id', '=', userId)
+    .where('device_id', '=', deviceId)
+    .executeTakeFirst()
+}
+
+/** Adds a device made at `now` (epoch ms). @returns `false` if it is there already */
+export async function addDevice(
+  db: Db,
+  device: { userId: UserId; deviceId: string; displayName: string | null; now: number },
+): Promise<boolean> {
+  const result = await db
+    .insertInto('devices')
+    .values({
+      user_id: device.userId,
+      device_id: device.deviceId,
+      display_name: device.displayName,
+      created_at: device.now,
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('device_id')
+    .executeTakeFirst()
+  return result !== undefined
+}
+
+/** Changes some columns of a device. */
+export async function updateDevice(
+  db: Db,
+  userId: UserId,
+  deviceId: string,
+  columns: Partial<Pick<DeviceRow, 'display_name' | 'device_keys' | 'last_seen_ip' | 'last_seen_at'>>,
+): Promise<void> {
+  await db.updateTable('devices').set(columns).where('user_id', '=', userId).where('device_id', '=', deviceId).execute()
+}
+
+/** Deletes devices with all that belongs to them: tokens, keys, messages. @returns those that were there */
+export async function deleteDevices(db: Db, userId: UserId, deviceIds: readonly string[]): Promise<string[]> {
+  if (deviceIds.length === 0) return []
+  const rows = await db
+    .deleteFrom('devices')
+    .where('user_id', '=', userId)
+    .where('device_id', 'in', deviceIds)
+    .returning('device_id')
+    .execute()
+  return rows.map((row) => row.device_id)
+}
+
+/** Whose an access token is. */
+export type TokenOwner = {
+  user_id: UserId
+  device_id: string
+  is_admin: number
+  is_guest: number
+  last_seen_ip: string | null
+  last_seen_at: number | null
+}
+
+const selectOwner = prepared<{ tokenHash: string }, TokenOwner>((db, value) =>
+  db
+    .selectFrom('access_tokens')
+    .innerJoin('users', 'users.user_id', 'access_tokens.user_id')
+    .innerJoin('devices', (join) =>
+      join
+        .onRef('devices.user_id', '=', 'access_tokens.user_id')
+        .onRef('devices.device_id', '=', 'access_tokens.device_id'),
+    )
+    .select(['access_tokens.user_id', 'access_tokens.device_id', 'users.is_admin', 'users.is_guest'])
+    .select(['devices.last_seen_ip', 'devices.last_seen_at'])
+    .where('access_tokens.token_hash', '=', value('tokenHash'))
+    .where('users.deactivated_at', 'is', null),
+)
+
+/** Whose token has this hash; nobody's if its account is deactivated. */
+export async function tokenOwner(db: Db, tokenHash: string): Promise<TokenOwner | undefined> {
+  return (await selectOwner(db, { tokenHash })).rows[0]
+}
+
+/** Makes a token the only one of its device. @param now epoch ms */
+export async function replaceToken(
+  db: Db,
+  token: { tokenHash: string; userId: UserId; deviceId: string; now: number },
+): Promise<void> {
+  const { tokenHash, userId, deviceId, now } = token
+  await db.deleteFrom('access_tokens').where('user_id', '=', userId).where('device_id', '=', deviceId).execute()
+  await db
+    .insertInto('access_tokens')
+    .values({ token_hash: tokenHash, user_id: userId, device_id: deviceId, created_at: now })
+    .execute()
+}

@@ -1,0 +1,177 @@
+import type { Edu } from '../matrix/federation.ts'
+import { isUserId, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
+import { entriesOf, isObject } from '../matrix/json.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Logger } from '../platform/logger.ts'
+import { opaqueId, type Random } from '../platform/random.ts'
+import { localDevices } from '../storage/devices.ts'
+import type { Store, Tx } from '../storage/store.ts'
+import * as storage from '../storage/to-device.ts'
+
+/** Messages by user and device; `*` stands for all of a user's devices. */
+export type Messages = ReadonlyMap<UserId, ReadonlyMap<string, unknown>>
+
+export type Sender = { userId: UserId; deviceId: string }
+
+export type ToDevice = {
+  /**
+   * Sends messages to devices, ours and others'. The same transaction of the same device again does nothing.
+   * Client-server API, "PUT /sendToDevice/{eventType}/{txnId}".
+   */
+  send(sender: Sender, type: string, txnId: string, messages: Messages): Promise<void>
+  /** `m.direct_to_device` EDUs of another server, in order; durable when it returns. */
+  receive(origin: ServerName, contents: readonly unknown[]): Promise<void>
+  /** The next messages of a device. @returns them, and the place up to which these are all */
+  read(device: Sender, after: number, upTo: number): Promise<{ events: unknown[]; position: number }>
+  /** A device has what lies up to a position. */
+  acknowledge(device: Sender, upTo: number): Promise<void>
+  /** Forgets what guards against repetition, long after. @param now epoch ms */
+  cleanUp(now: number): Promise<void>
+  /** For the sender of federation transactions. */
+  outgoing: {
+    destinations(): Promise<ServerName[]>
+    take(destination: ServerName, limit: number): Promise<{ id: string; edus: Edu[]; delivered(tx: Tx): Promise<void> }>
+  }
+}
+
+/** Client-server API, "Send-to-Device messaging": the most messages in one sync. */
+const MESSAGES_PER_SYNC = 100
+/** What a device may leave lying, and what may wait for a destination; beyond it the oldest goes or new ones are refused. */
+const INBOX_LIMIT = 20_000
+const QUEUE_LIMIT = 20_000
+const REMEMBERED_MS = 24 * 3_600_000
+
+/** @param wakeSender called after the commit, with the destinations that something was queued for */
+export function createToDevice(parts: {
+  store: Store
+  clock: Clock
+  random: Random
+  log: Logger
+  serverName: ServerName
+  wakeSender: (destinations: readonly ServerName[]) => void
+}): ToDevice {
+  const { store, clock, random, log, serverName, wakeSender } = parts
+
+  /** Puts messages into the inboxes of those devices that exist. */
+  async function deliver(tx: Tx, sender: UserId, type: string, messages: Messages): Promise<void> {
+    const userIds = [...messages.keys()]
+    const devices = Map.groupBy(await localDevices(tx.db, userIds), (device) => device.user_id)
+    const sizes = await storage.inboxSizes(tx.db, userIds)
+    const full = new Set(
+      sizes.filter((one) => one.count >= INBOX_LIMIT).map((one) => `${one.user_id} ${one.device_id}`),
+    )
+    const inbox: storage.InboxMessage[] = []
+    for (const [userId, byDevice] of messages) {
+      const everywhere = byDevice.get('*')
+      for (const { device_id: deviceId } of devices.get(userId) ?? []) {
+        const content = byDevice.get(deviceId) ?? everywhere
+        if (content === undefined) continue
+        if (full.has(`${userId} ${deviceId}`)) log.warn({ userId, deviceId }, 'an inbox is full; a message was dropped')
+        else inbox.push({ userId, deviceId, message: JSON.stringify({ sender, type, content }) })
+      }
+    }
+    if (inbox.length === 0) return
+    tx.wake(new Set(inbox.map((message) => message.userId)))
+    await storage.addMessages(tx.db, await tx.position(), inbox)
+  }
+
+  async function queue(tx: Tx, sender: UserId, type: string, messages: Messages): Promise<void> {
+    const byServer = Map.groupBy(messages, ([userId]) => serverNameOf(userId))
+    if (byServer.size === 0) return
+    const queued = [...byServer].map(([destination, theirs]) => {
+      const byUser = Object.fromEntries(theirs.map(([userId, byDevice]) => [userId, Object.fromEntries(byDevice)]))
+      const content = { sender, type, message_id: opaqueId(random), messages: byUser }
+      return { destination, content: JSON.stringify(content) }
+    })
+    await storage.queueMessages(tx.db, queued, clock.now())
+    const destinations = [...byServer.keys()]
+    for (const destination of destinations) {
+      const dropped = await storage.dropOldest(tx.db, destination, QUEUE_LIMIT)
+      if (dropped > 0)
+        log.warn({ destination, dropped }, 'too many messages wait for a server; the oldest were dropped')
+    }
+    tx.afterCommit(() => wakeSender(destinations))
+  }
+
+  async function receiveOne(origin: ServerName, content: unknown): Promise<void> {
+    const edu = readDirectToDevice(origin, content, serverName)
+    if (!edu) {
+      log.debug({ origin }, 'ignored an m.direct_to_device that is malformed or of another server')
+      return
+    }
+    await store.transaction(async (tx) => {
+      if (!(await storage.noteReceived(tx.db, origin, edu.messageId, clock.now()))) return
+      await deliver(tx, edu.sender, edu.type, edu.messages)
+    })
+  }
+
+  return {
+    async send(sender, type, txnId, messages) {
+      await store.transaction(async (tx) => {
+        if (!(await storage.noteTransaction(tx.db, sender, txnId, clock.now()))) return
+        const here = new Map([...messages].filter(([userId]) => serverNameOf(userId) === serverName))
+        const elsewhere = new Map([...messages].filter(([userId]) => !here.has(userId)))
+        await queue(tx, sender.userId, type, elsewhere)
+        await deliver(tx, sender.userId, type, here)
+      })
+    },
+    async receive(origin, contents) {
+      for (const content of contents) await receiveOne(origin, content)
+    },
+    async read(device, after, upTo) {
+      const limit = MESSAGES_PER_SYNC + 1
+      const rows = await storage.inboxMessages(store.db, device, { after, upTo, limit })
+      const events = rows.slice(0, MESSAGES_PER_SYNC).map((row) => JSON.parse(row.message))
+      if (rows.length < limit) return { events, position: upTo }
+      // Cut between two positions; a transaction puts one message into an inbox, so there always is a place to cut.
+      const next = rows[MESSAGES_PER_SYNC]!.position
+      const whole = rows.filter((row) => row.position < next)
+      return { events: events.slice(0, whole.length), position: whole.at(-1)?.position ?? after }
+    },
+    acknowledge: (device, upTo) => storage.removeMessages(store.db, device, upTo),
+    cleanUp: (now) => storage.forgetNoted(store.db, now - REMEMBERED_MS),
+    outgoing: {
+      destinations: () => storage.queuedMessageDestinations(store.db),
+      async take(destination, limit) {
+        const queued = await storage.queuedMessages(store.db, destination, limit)
+        const ids = queued.map((message) => message.id)
+        return {
+          id: ids.join(),
+          edus: queued.map((message) => ({ edu_type: 'm.direct_to_device', content: JSON.parse(message.content) })),
+          delivered: (tx) => storage.removeQueued(tx.db, ids),
+        }
+      },
+    },
+  }
+}
+
+const MAX_MESSAGE_ID_LENGTH = 255
+
+/** Reads the content of an `m.direct_to_device`. Server-server API, "Send-to-device messaging". */
+function readDirectToDevice(
+  origin: ServerName,
+  content: unknown,
+  ourName: ServerName,
+): { sender: UserId; type: string; messageId: string; messages: Messages } | undefined {
+  if (!isObject(content)) return undefined
+  const { sender, type, message_id: messageId } = content
+  if (!isUserId(sender) || serverNameOf(sender) !== origin || typeof type !== 'string') return undefined
+  if (typeof messageId !== 'string' || messageId.length > MAX_MESSAGE_ID_LENGTH) return undefined
+  const messages = readMessages(content.messages)
+  if (!messages) return undefined
+  const ours = [...messages].filter(([userId]) => serverNameOf(userId) === ourName)
+  return { sender, type, messageId, messages: new Map(ours) }
+}
+
+/** Reads `{userId: {deviceId: content}}`. @returns `undefined` if the shape is wrong */
+export function readMessages(value: unknown): Messages | undefined {
+  if (!isObject(value)) return undefined
+  const messages = new Map<UserId, Map<string, unknown>>()
+  for (const [userId, byDevice] of Object.entries(value)) {
+    if (!isUserId(userId) || !isObject(byDevice)) return undefined
+    const contents = entriesOf(byDevice)
+    if (!contents.every(([, content]) => isObject(content))) return undefined
+    messages.set(userId, new Map(contents))
+  }
+  return messages
+}

@@ -1,0 +1,88 @@
+import type { DatabaseConnection, Dialect, Driver } from 'kysely'
+import type { Backend } from '../../src/storage/dialect.ts'
+
+/** How many calls to databases have not ended. */
+export type InHand = { count: number }
+
+/** A backend whose calls are counted, and which can end as that of a process that dies. */
+export type WatchedBackend = Backend & {
+  /** What is not committed is undone; calls that have not ended never do, nor do later ones. */
+  kill(): Promise<void>
+}
+
+export function watchedBackend({ name, dialect }: Backend, inHand: InHand): WatchedBackend {
+  const held = new Set<DatabaseConnection>()
+  let driver: Driver | undefined
+  let killed = false
+
+  function watch<T>(call: () => T): T {
+    if (killed) return new Promise(() => {}) as T
+    const result = call()
+    if (!(result instanceof Promise)) return result
+    inHand.count++
+    return new Promise((resolve, reject) => {
+      const ended = (tell: (value: unknown) => void) => (value: unknown) => {
+        inHand.count--
+        if (!killed) tell(value)
+      }
+      result.then(ended(resolve), ended(reject))
+    }) as T
+  }
+
+  async function acquire(from: Driver): Promise<DatabaseConnection> {
+    const connection = await from.acquireConnection()
+    if (killed) await from.releaseConnection(connection)
+    held.add(connection)
+    return connection
+  }
+
+  const watchedDialect: Dialect = {
+    createAdapter: () => dialect.createAdapter(),
+    createIntrospector: (db) => dialect.createIntrospector(db),
+    createQueryCompiler: () => dialect.createQueryCompiler(),
+    createDriver() {
+      const real = dialect.createDriver()
+      driver = real
+      const connections = new WeakMap<DatabaseConnection, DatabaseConnection>()
+      const realOne = (connection: DatabaseConnection) => connections.get(connection) ?? connection
+      return {
+        init: () => watch(() => real.init()),
+        async acquireConnection() {
+          const connection = await watch(() => acquire(real))
+          const watched = watchedConnection(connection, watch)
+          connections.set(watched, connection)
+          return watched
+        },
+        releaseConnection(connection) {
+          if (!killed) held.delete(realOne(connection))
+          return watch(() => real.releaseConnection(realOne(connection)))
+        },
+        beginTransaction: (connection, settings) => watch(() => real.beginTransaction(realOne(connection), settings)),
+        commitTransaction: (connection) => watch(() => real.commitTransaction(realOne(connection))),
+        rollbackTransaction: (connection) => watch(() => real.rollbackTransaction(realOne(connection))),
+        destroy: () => watch(() => real.destroy()),
+      }
+    },
+  }
+
+  return {
+    name,
+    dialect: watchedDialect,
+    async kill() {
+      killed = true
+      for (const connection of held) {
+        // Where no transaction is open there is nothing to undo.
+        await driver?.rollbackTransaction(connection).catch(() => {})
+        await driver?.releaseConnection(connection)
+      }
+      await driver?.destroy()
+    },
+  }
+}
+
+function watchedConnection(connection: DatabaseConnection, watch: <T>(call: () => T) => T): DatabaseConnection {
+  return {
+    executeQuery: (query) => watch(() => connection.executeQuery(query)),
+    streamQuery: (query, chunkSize) => connection.streamQuery(query, chunkSize),
+  }
+}

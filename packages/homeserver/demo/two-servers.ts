@@ -48,6 +48,8 @@ export async function startTwoServers(): Promise<TwoServers> {
       registration: 'open' as const,
       passwordHash: 'test' as const,
       logLevel: 'fatal' as const,
+      // A list fetched within the last half minute counts as new; here everything happens within seconds.
+      deviceLists: { refreshCache: 0 },
     }
     return restartable(() => createHomeserver(settings, overrides))
   }

@@ -25,7 +25,7 @@ export async function connectOperatorApi(settings: Settings): Promise<OperatorAp
   )
   if (running) {
     return {
-      call: async (method, path, body) => valueOf(await overSocket(socketPath, method, path, body)),
+      call: async (method, path, body) => readAnswer(await overSocket(socketPath, method, path, body)),
       close: async () => {},
     }
   }
@@ -35,7 +35,7 @@ export async function connectOperatorApi(settings: Settings): Promise<OperatorAp
   return {
     async call(method, url, body) {
       const response = await app.inject({ method, url, ...(body ? { payload: body } : {}) })
-      return valueOf({ status: response.statusCode, body: response.payload })
+      return readAnswer({ status: response.statusCode, body: response.payload })
     },
     async close() {
       await app.close()
@@ -46,7 +46,7 @@ export async function connectOperatorApi(settings: Settings): Promise<OperatorAp
 
 type Answer = { status: number; body: string }
 
-function valueOf<T>({ status, body }: Answer): T {
+function readAnswer<T>({ status, body }: Answer): T {
   const value = JSON.parse(body)
   if (status >= 400) throw new Error(value.error ?? `the server answered ${status}`)
   return value

@@ -98,7 +98,7 @@ export async function listOverview(
       syncedAt: row.synced_at,
       attempts: row.attempts,
       nextAttemptAt: nextAttemptOf(row),
-      lastError: failure && failure.detail,
+      lastError: failure?.detail ?? null,
       devices: row.devices,
     }
   })

@@ -18,6 +18,7 @@ export function wellKnownLifetime(headers: Record<string, string>, valid: boolea
   const control = headers['cache-control'] ?? ''
   if (/\bno-(store|cache)\b/i.test(control)) return SHORTEST_MS
   const maxAge = /\bmax-age\s*=\s*"?([0-9]{1,10})/i.exec(control)?.[1]
+  // biome-ignore lint/style/noRestrictedGlobals: reads a date, not the time.
   const expires = Date.parse(headers.expires ?? '')
   const said = maxAge !== undefined ? Number(maxAge) * 1000 : Number.isNaN(expires) ? DEFAULT_MS : expires - now
   return Math.min(LONGEST_MS, Math.max(SHORTEST_MS, said))

@@ -18,6 +18,7 @@ function fromHeader(value: string | undefined, now: number): number | undefined 
   if (value === undefined) return undefined
   const text = value.trim()
   if (/^[0-9]{1,15}$/.test(text)) return Number(text) * 1000
+  // biome-ignore lint/style/noRestrictedGlobals: reads a date, not the time.
   const date = Date.parse(text)
   return Number.isNaN(date) ? undefined : date - now
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Store } from '../../src/storage/store.ts'
+import { openStore, type Store } from '../../src/storage/store.ts'
 import { forEachDatabase } from './databases.ts'
 import { createFakeClock } from './fake-clock.ts'
 
@@ -45,6 +45,34 @@ forEachDatabase((database) => {
     const [one, other] = [await place.open(), await place.open()]
     await put(one, 'a', '1')
     assert.deepEqual(await names(other), ['a'])
+  })
+
+  test('a database that is killed keeps what was committed and loses what was not', async () => {
+    const place = await database.create()
+    const backend = await place.backend()
+    const store = await openStore(backend)
+    await put(store, 'committed', '')
+    const waits = Promise.withResolvers<void>()
+    let ended = false
+    const end = () => {
+      ended = true
+    }
+    const underWay = store.transaction(async (tx) => {
+      await tx.db.insertInto('server_info').values({ name: 'lost', value: '' }).execute()
+      await waits.promise
+    })
+    void underWay.then(end, end)
+    await database.settle()
+    void names(store).then(end, end)
+    await backend.kill()
+    waits.resolve()
+    void put(store, 'late', '').then(end, end)
+    const next = await place.open()
+    assert.deepEqual(await names(next), ['committed'])
+    await put(next, 'next', '')
+    await database.settle()
+    assert.equal(ended, false)
+    assert.equal(database.inHand(), 0)
   })
 
   test('settle waits for everything that needs no clock', async () => {

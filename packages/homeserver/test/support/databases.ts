@@ -6,7 +6,7 @@ import { type Backend, postgresBackend, sqliteBackend } from '../../src/storage/
 import { openStore, type Store } from '../../src/storage/store.ts'
 import { findPostgres, type PostgresServer } from './postgres-server.ts'
 import { quiet } from './quiet.ts'
-import { watchedDialect } from './watched-dialect.ts'
+import { type WatchedBackend, watchedBackend } from './watched-backend.ts'
 
 /** One of the two kinds of database, for the tests of one suite. */
 export type TestDatabase = {
@@ -23,8 +23,8 @@ export type TestDatabase = {
 
 /** Several stores may be open at the same time on PostgreSQL, as in several processes; on SQLite one after another. */
 export type ReopenableDatabase = {
-  /** What a homeserver is given; whoever opens a store with it closes it. */
-  backend(): Promise<Backend>
+  /** What a homeserver is given; whoever opens a store with it closes or kills it. */
+  backend(): Promise<WatchedBackend>
   /** Closed before the next test begins, unless closed before. */
   open(): Promise<Store>
 }
@@ -85,10 +85,9 @@ const sqliteFiles: Maker = {
 function createTestDatabase({ name, make }: Maker): TestDatabase {
   const inHand = { count: 0 }
   const cleanups: (() => Promise<void>)[] = []
-  const watchedBackend = ({ dialect }: Backend): Backend => ({ name, dialect: watchedDialect(dialect, inHand) })
 
   async function open(backend: Backend): Promise<Store> {
-    const store = await openStore(watchedBackend(backend))
+    const store = await openStore(watchedBackend(backend, inHand))
     const close = once(store.close)
     cleanups.push(close)
     return Object.defineProperty(store, 'close', { value: close })
@@ -98,7 +97,7 @@ function createTestDatabase({ name, make }: Maker): TestDatabase {
     const place = await make()
     cleanups.push(place.drop)
     return {
-      backend: async () => watchedBackend(await place.backend()),
+      backend: async () => watchedBackend(await place.backend(), inHand),
       open: async () => open(await place.backend()),
     }
   }

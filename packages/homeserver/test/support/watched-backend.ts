@@ -32,7 +32,7 @@ export function watchedBackend({ name, dialect }: Backend, inHand: InHand): Watc
   async function acquire(from: Driver): Promise<DatabaseConnection> {
     const connection = await from.acquireConnection()
     if (killed) await from.releaseConnection(connection)
-    held.add(connection)
+    else held.add(connection)
     return connection
   }
 

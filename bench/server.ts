@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 /** A homeserver in a process of its own, so that its CPU time and memory are its own. */
 export type Server = {
@@ -24,10 +24,12 @@ export async function startEvergreen(certificate: string, port = 18_008): Promis
   const folder = await mkdtemp(join(tmpdir(), 'evergreen-bench-'))
   const caFile = join(folder, 'ca.pem')
   await writeFile(caFile, certificate)
-  const child = spawn(process.execPath, ['packages/homeserver/bin/evergreen.js', 'serve'], {
+  // By its own first line, as npm runs it: the flags that it gives Node belong to it.
+  const child = spawn('packages/homeserver/bin/evergreen.js', ['serve'], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: {
       ...process.env,
+      PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
       EVERGREEN_SERVER_NAME: `127.0.0.1:${port}`,
       EVERGREEN_DATA_DIR: join(folder, 'data'),
       EVERGREEN_LISTEN: `127.0.0.1:${port}`,

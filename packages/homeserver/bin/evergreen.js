@@ -1,4 +1,5 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=2 --disable-warning=ExperimentalWarning
+// A small young generation: most of what an idle server holds would otherwise be garbage of its own start (docs/benchmarks.md).
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import module from 'node:module'
@@ -13,9 +14,6 @@ else runOnBroughtNode()
 /** Node's cache of compiled code keeps the TypeScript without its types, so that later starts are quicker and smaller. */
 async function run() {
   module.enableCompileCache(here('../../../node_modules/.cache/evergreen'))
-  const { emit } = process
-  process.emit = (name, data, ...rest) =>
-    name === 'warning' && data?.name === 'ExperimentalWarning' ? false : emit.call(process, name, data, ...rest)
   await import('../src/main.ts')
 }
 
@@ -26,7 +24,7 @@ function runOnBroughtNode() {
     console.error(`Evergreen needs Node ${NEEDED} or later, and this is ${process.versions.node}. Run "npm ci" first.`)
     process.exit(1)
   }
-  const child = spawn(node, [here('evergreen.js'), ...process.argv.slice(2)], { stdio: 'inherit' })
+  const child = spawn(node, [...process.execArgv, here('evergreen.js'), ...process.argv.slice(2)], { stdio: 'inherit' })
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('exit', (code) => process.exit(code ?? 1))
 }

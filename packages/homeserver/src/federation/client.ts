@@ -1,7 +1,7 @@
 import type { FederationAnswer, FederationRequest } from '../matrix/federation.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import { canonicalJson, tryParseJson } from '../matrix/json.ts'
-import { retryAfterMs } from '../matrix/retry-after.ts'
+import { parseRetryAfter } from '../matrix/retry-after.ts'
 import { type SigningKey, signText } from '../matrix/signing.ts'
 import { formatXMatrix } from '../matrix/x-matrix.ts'
 import type { Clock } from '../platform/clock.ts'
@@ -40,8 +40,8 @@ export function createFederationClient(parts: {
       ...(body ? { content: body } : {}),
     })
     if (signed === undefined) throw new TypeError('the content of a request must have a canonical form')
-    const sig = signText(signed, signingKey)
-    return formatXMatrix({ origin: serverName, destination, key: signingKey.keyId, sig })
+    const signature = signText(signed, signingKey)
+    return formatXMatrix({ origin: serverName, destination, keyId: signingKey.keyId, signature })
   }
 
   async function send(destination: ServerName, request: FederationRequest): Promise<HttpResponse | 'limited'> {
@@ -67,7 +67,7 @@ export function createFederationClient(parts: {
 
   /** Notes what the answer says of the destination: 5xx is trouble of its own, 429 a wish, all else is a sign of life. */
   async function note(destination: ServerName, response: HttpResponse, body: unknown): Promise<void> {
-    const wait = retryAfterMs(response.headers, body, clock.now())
+    const wait = parseRetryAfter(response.headers, body, clock.now())
     if (response.status === 429) await destinations.recordLimit(destination, wait)
     else if (response.status >= 500) await destinations.recordFailure(destination, `answered ${response.status}`, wait)
     else await destinations.recordSuccess(destination)

@@ -24,7 +24,7 @@ export function requireSignature(app: App, ctx: Context): void {
 async function signerOf(request: FastifyRequest, ctx: Context): Promise<ServerName> {
   const header = parseXMatrix(request.headers.authorization ?? '')
   if (!header) throw unauthorized('Missing or malformed X-Matrix Authorization header')
-  const { origin, destination, key, sig } = header
+  const { origin, destination, keyId, signature } = header
   const { serverName } = ctx.settings
   // Servers of before 2021 do not name the destination.
   if (destination !== undefined && destination !== serverName) throw unauthorized('The request is for another server')
@@ -37,7 +37,7 @@ async function signerOf(request: FastifyRequest, ctx: Context): Promise<ServerNa
     destination: serverName,
     ...(request.body === undefined ? {} : { content: request.body }),
   })
-  const verifyKey = signed === undefined ? undefined : await ctx.federation.keyRing.keyFor(origin, key)
-  if (!verifyKey || !verifyText(signed!, sig, verifyKey.key)) throw unauthorized('The signature could not be verified')
+  const verifyKey = signed === undefined ? undefined : await ctx.federation.keyRing.keyFor(origin, keyId)
+  if (!verifyKey || !verifyText(signed!, signature, verifyKey.key)) throw unauthorized('The signature could not be verified')
   return origin
 }

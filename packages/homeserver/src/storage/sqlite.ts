@@ -79,18 +79,21 @@ const BEGIN = CompiledQuery.raw('BEGIN IMMEDIATE')
 const COMMIT = CompiledQuery.raw('COMMIT')
 const ROLLBACK = CompiledQuery.raw('ROLLBACK')
 
+/** A prepared statement, and whether it gives rows: asking it each time would cost as much as running it. */
+type Prepared = { statement: StatementSync; givesRows: boolean }
+
 class SqliteConnection implements DatabaseConnection {
   readonly #database: DatabaseSync
-  readonly #statements = new Map<string, StatementSync>()
+  readonly #prepared = new Map<string, Prepared>()
 
   constructor(database: DatabaseSync) {
     this.#database = database
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    const statement = this.#prepare(query.sql)
+    const { statement, givesRows } = this.#prepare(query.sql)
     const parameters = query.parameters as SQLInputValue[]
-    if (statement.columns().length > 0) return { rows: statement.all(...parameters) as R[] }
+    if (givesRows) return { rows: statement.all(...parameters) as R[] }
     const { changes, lastInsertRowid } = statement.run(...parameters)
     return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
   }
@@ -100,13 +103,14 @@ class SqliteConnection implements DatabaseConnection {
     throw new Error('this database does not stream')
   }
 
-  #prepare(sql: string): StatementSync {
-    const known = this.#statements.get(sql)
+  #prepare(sql: string): Prepared {
+    const known = this.#prepared.get(sql)
     if (known) return known
     const statement = this.#database.prepare(sql)
+    const prepared = { statement, givesRows: statement.columns().length > 0 }
     // The oldest goes: lists of varying length make statements that come once.
-    if (this.#statements.size >= STATEMENTS) this.#statements.delete(this.#statements.keys().next().value!)
-    this.#statements.set(sql, statement)
-    return statement
+    if (this.#prepared.size >= STATEMENTS) this.#prepared.delete(this.#prepared.keys().next().value!)
+    this.#prepared.set(sql, prepared)
+    return prepared
   }
 }

@@ -15,7 +15,7 @@ const START_TIMEOUT_MS = 60_000
 const STOP_TIMEOUT_MS = 20_000
 
 /** Where `setup-synapse.sh` puts Synapse. */
-export const synapseRoot = process.env.EVERGREEN_SYNAPSE_DIR || join(homedir(), '.cache/evergreen/synapse')
+const synapseRoot = process.env.EVERGREEN_SYNAPSE_DIR || join(homedir(), '.cache/evergreen/synapse')
 
 type SynapseOptions = {
   /** Port of the TLS listener, which is part of the server name. Default: a free one. */
@@ -117,7 +117,7 @@ export async function startSynapse(options: SynapseOptions = {}): Promise<Synaps
 }
 
 /** A loopback TCP port that nothing listened on a moment ago. */
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as { port: number }

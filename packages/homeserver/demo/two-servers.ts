@@ -10,7 +10,7 @@ import type { HttpFetch, Network } from '../src/platform/network.ts'
 import { createSystemNetwork } from '../src/platform/system-network.ts'
 
 /** A server that can be stopped and started again on the same data. */
-export type DemoServer = { baseUrl(): string; start(): Promise<void>; stop(): Promise<void> }
+type DemoServer = { baseUrl(): string; start(): Promise<void>; stop(): Promise<void> }
 
 export type TwoServers = {
   aliceServer: DemoServer

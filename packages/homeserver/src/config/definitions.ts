@@ -1,7 +1,7 @@
 import * as kinds from './kinds.ts'
 
 /** One setting: how it is called in the file, what it is, and what it is if nobody says. The variable follows from the name. */
-export type Definition = {
+type Definition = {
   /** Path in the YAML file, such as `device_lists.refresh_wait`. */
   key: string
   kind: kinds.Kind<unknown>
@@ -16,7 +16,7 @@ const ms = kinds.whole(0, 'milliseconds')
 const count = kinds.whole(1, 'things')
 
 /** Every setting, in the order in which they are shown. `docs/configuration.md` describes each. */
-export const definitions = {
+const definitions = {
   serverName: { key: 'server_name', kind: kinds.serverName, fallback: 'localhost:8448' },
   dataDir: { key: 'data_dir', kind: kinds.text, fallback: './data' },
   databaseUrl: { key: 'database_url', kind: kinds.databaseUrl, fallback: undefined },
@@ -53,7 +53,7 @@ export const definitions = {
 } as const satisfies Record<string, Definition>
 
 /** The settings of the device-list engine, under `device_lists:`. */
-export const deviceListDefinitions = {
+const deviceListDefinitions = {
   refreshWait: { key: 'refresh_wait', kind: ms, fallback: 5_000 },
   refreshCache: { key: 'refresh_cache', kind: ms, fallback: 30_000 },
   fetchTimeout: { key: 'fetch_timeout', kind: kinds.whole(1, 'milliseconds'), fallback: 30_000 },

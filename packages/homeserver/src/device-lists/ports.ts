@@ -8,7 +8,7 @@ import type { Store } from '../storage/store.ts'
 import type { SharedRooms } from './tracking.ts'
 
 /** What device lists need of the transport to other servers. */
-export type Transport = {
+type Transport = {
   request(destination: ServerName, request: FederationRequest): Promise<FederationAnswer>
   /** Whether the settings let us talk to this server. */
   isAllowed(destination: ServerName): boolean

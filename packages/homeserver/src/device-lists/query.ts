@@ -5,7 +5,7 @@ import type { EngineParts } from './ports.ts'
 import type { Refresh } from './refresh.ts'
 
 /** A remote user's keys, as JSON text where they are only passed on. */
-export type RemoteUserKeys = { deviceKeys: string; masterKey: string | null; selfSigningKey: string | null }
+type RemoteUserKeys = { deviceKeys: string; masterKey: string | null; selfSigningKey: string | null }
 
 /** What is known, and which servers could not be asked: clients ask again for users of those. */
 export type RemoteKeys = {

@@ -5,8 +5,8 @@ import { type KeyClaim, takeKey } from '../storage/one-time-keys.ts'
 import type { DeviceParts } from './ports.ts'
 
 /** Keys by user, device and `algorithm:id`. */
-export type ClaimedKeys = Record<string, Record<string, Record<string, unknown>>>
-export type ClaimFailures = Record<string, { status: number; message: string }>
+type ClaimedKeys = Record<string, Record<string, Record<string, unknown>>>
+type ClaimFailures = Record<string, { status: number; message: string }>
 
 export type Claim = {
   /**

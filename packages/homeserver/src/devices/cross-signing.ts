@@ -7,7 +7,7 @@ import type { CrossSigningUsage } from '../storage/tables.ts'
 import type { DeviceParts } from './ports.ts'
 
 /** Body of `POST /keys/device_signing/upload`, its outer shape checked. */
-export type CrossSigningUpload = { master_key?: unknown; self_signing_key?: unknown; user_signing_key?: unknown }
+type CrossSigningUpload = { master_key?: unknown; self_signing_key?: unknown; user_signing_key?: unknown }
 
 export type CrossSigning = {
   /**
@@ -80,14 +80,14 @@ export function publicKeyOf(key: Key): { keyId: string; publicKey: string } | un
 }
 
 /** Whether `signed` carries a good signature of that user by a cross-signing key. */
-export function isSignedBy(signed: object, userId: UserId, key: Key): boolean {
+function isSignedBy(signed: object, userId: UserId, key: Key): boolean {
   const signer = publicKeyOf(key)
   const verifyKey = signer && verifyKeyFrom(signer.publicKey)
   return verifyKey !== undefined && verifyJson(signed, userId, signer!.keyId, verifyKey)
 }
 
 /** 400 `M_INVALID_SIGNATURE` */
-export const invalidSignature = (error: string) => new MatrixError(400, 'M_INVALID_SIGNATURE', error)
+const invalidSignature = (error: string) => new MatrixError(400, 'M_INVALID_SIGNATURE', error)
 
 function readKey(key: unknown, userId: UserId, usage: CrossSigningUsage): Key {
   if (!isObject(key)) throw invalidParam(`The ${usage} key is not an object`)

@@ -3,7 +3,7 @@ import * as storage from '../storage/devices.ts'
 import type { DeviceParts } from './ports.ts'
 
 /** A device as its owner sees it. Client-server API, "Device Management". */
-export type Device = {
+type Device = {
   device_id: string
   display_name?: string
   last_seen_ip?: string

@@ -5,10 +5,10 @@ import type { Random } from '../platform/random.ts'
 import type { Store, Tx } from '../storage/store.ts'
 
 /** A remote user's keys, as JSON text where they are only passed on. */
-export type RemoteUserKeys = { deviceKeys: string; masterKey: string | null; selfSigningKey: string | null }
+type RemoteUserKeys = { deviceKeys: string; masterKey: string | null; selfSigningKey: string | null }
 
 /** What our users' devices need of device lists: who is to be told, and what is known of other servers' users. */
-export type Lists = {
+type Lists = {
   deviceChanged(tx: Tx, userId: UserId, deviceIds: readonly string[]): Promise<void>
   signingKeysChanged(tx: Tx, userId: UserId): Promise<void>
   noticeTo(tx: Tx, requester: UserId, userId: UserId): Promise<void>

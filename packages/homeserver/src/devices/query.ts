@@ -10,7 +10,7 @@ import { type LocalDevice, localDevices } from '../storage/devices.ts'
 import type { DeviceParts } from './ports.ts'
 
 /** Which devices of which users are asked for; an empty list stands for all of a user's. */
-export type KeyQuery = ReadonlyMap<UserId, readonly string[]>
+type KeyQuery = ReadonlyMap<UserId, readonly string[]>
 
 export type Query = {
   /**
@@ -24,7 +24,7 @@ export type Query = {
 }
 
 /** The most users that one request may name. */
-export const MAX_USERS = 5_000
+const MAX_USERS = 5_000
 
 /** Parts of the answer, JSON text by user. */
 type Answer = {

@@ -10,9 +10,9 @@ import { publicKeyOf, withSignatures } from './cross-signing.ts'
 import type { DeviceParts } from './ports.ts'
 
 /** Why a signed key was not taken. */
-export type SignatureFailure = { errcode: string; error: string }
+type SignatureFailure = { errcode: string; error: string }
 /** By user and key (device ID, or the public part of a cross-signing key). */
-export type SignatureFailures = Record<string, Record<string, SignatureFailure>>
+type SignatureFailures = Record<string, Record<string, SignatureFailure>>
 
 export type Signatures = {
   /**

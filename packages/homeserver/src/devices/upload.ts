@@ -9,7 +9,7 @@ import { withSignatures } from './cross-signing.ts'
 import type { DeviceParts } from './ports.ts'
 
 /** Body of `POST /keys/upload`, its outer shape checked. */
-export type KeyUpload = { device_keys?: unknown; one_time_keys?: unknown; fallback_keys?: unknown }
+type KeyUpload = { device_keys?: unknown; one_time_keys?: unknown; fallback_keys?: unknown }
 
 export type Upload = {
   /**

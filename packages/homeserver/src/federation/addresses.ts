@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 /** Where global unicast addresses lie (RFC 4291), and where IPv4 addresses are translated to (RFC 6052). */
@@ -10,7 +11,8 @@ const TRANSLATED_IPV4 = ipaddr.IPv6.parseCIDR('64:ff9b::/96')
  * @param address an IP literal
  */
 export function isPublicAddress(address: string): boolean {
-  if (!ipaddr.isValid(address)) return false
+  // The library also reads forms that others read differently, such as 1.2.3.
+  if (!isIP(address)) return false
   const parsed = ipaddr.process(address)
   if (parsed instanceof ipaddr.IPv4) return parsed.range() === 'unicast'
   if (parsed.match(TRANSLATED_IPV4)) return isPublicAddress(parsed.toByteArray().slice(12).join('.'))

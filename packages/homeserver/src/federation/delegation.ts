@@ -54,7 +54,7 @@ export function createDelegations(parts: {
       })
       const { location } = response.headers
       if (![301, 302, 303, 307, 308].includes(response.status) || location === undefined) return response
-      url = URL.parse(location, url)
+      url = URL.parse(location, url.href)
     }
     throw new NetworkError('connection', 'redirected too often')
   }

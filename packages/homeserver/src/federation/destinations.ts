@@ -7,7 +7,7 @@ import { claimProbe, destinationRow, writeDestination } from '../storage/destina
 import type { Store } from '../storage/store.ts'
 
 /** What holds requests to a destination back; times in epoch ms. */
-export type Backoff = {
+type Backoff = {
   failures: number
   failingSince: number | null
   nextAttemptAt: number | null
@@ -16,7 +16,7 @@ export type Backoff = {
 }
 
 /** Whether a request may go out now; if not, from when on (epoch ms). */
-export type Permission = { go: true } | { go: false; retryAt: number }
+type Permission = { go: true } | { go: false; retryAt: number }
 
 export type Destinations = {
   backoffOf(serverName: ServerName): Promise<Backoff>

@@ -1,5 +1,5 @@
 import type { FederationRequest } from '../matrix/federation.ts'
-import { parseServerName, type ServerName } from '../matrix/ids.ts'
+import type { ServerName } from '../matrix/ids.ts'
 import type { SigningKey } from '../matrix/signing.ts'
 import type { Platform } from '../platform/platform.ts'
 import type { Store } from '../storage/store.ts'
@@ -8,6 +8,7 @@ import { createDestinations, type DestinationSettings, type Destinations } from 
 import { createDiscovery } from './discovery.ts'
 import { createKeyRing, type KeyRing } from './key-ring.ts'
 import { publishedKeys } from './own-keys.ts'
+import { serverFilter } from './server-filter.ts'
 
 /** The transport to other servers, without what travels on it. */
 export type Federation = FederationClient & {
@@ -36,22 +37,10 @@ export function createFederation(parts: {
 }): Federation {
   const { store, platform, serverName, signingKey, settings } = parts
   const { clock, random, network, log } = platform
-  const discovery = createDiscovery({ network, clock, allowPrivate: settings.allowPrivate })
+  const discovery = createDiscovery({ network, clock, random, allowPrivate: settings.allowPrivate })
   const destinations = createDestinations({ store, clock, random, settings: settings.retries })
-  const isAllowed = serverFilter(settings)
+  const isAllowed = serverFilter(settings.deny, settings.allow)
   const client = createFederationClient({ clock, network, discovery, destinations, serverName, signingKey, isAllowed })
   const keyRing = createKeyRing({ store, clock, network, discovery, log })
   return { ...client, destinations, keyRing, publishedKeys: () => publishedKeys(serverName, signingKey, clock.now()) }
-}
-
-/** Whether the lists of the settings let a server through. A name without a port stands for all ports. */
-function serverFilter({ deny, allow }: Pick<FederationSettings, 'deny' | 'allow'>): (name: ServerName) => boolean {
-  const patterns = (list: readonly string[]) =>
-    list.map((entry) => new RegExp(`^${entry.toLowerCase().split('*').map(RegExp.escape).join('.*')}$`))
-  const [denied, allowed] = [patterns(deny), patterns(allow)]
-  const matches = (list: RegExp[], name: ServerName) => {
-    const host = parseServerName(name)?.host ?? ''
-    return list.some((pattern) => pattern.test(name.toLowerCase()) || pattern.test(host.toLowerCase()))
-  }
-  return (name) => !matches(denied, name) && (allowed.length === 0 || matches(allowed, name))
 }

@@ -10,7 +10,7 @@ import type { Store } from '../storage/store.ts'
 export type EduHandler = (origin: ServerName, contents: readonly unknown[]) => Promise<void>
 
 /** What a transaction carries, its shape checked at the edge but for the EDUs themselves. */
-export type Transaction = { origin: ServerName; txnId: string; edus: readonly unknown[] }
+type Transaction = { origin: ServerName; txnId: string; edus: readonly unknown[] }
 
 export type Transactions = {
   /**

@@ -38,6 +38,7 @@ async function signerOf(request: FastifyRequest, ctx: Context): Promise<ServerNa
     ...(request.body === undefined ? {} : { content: request.body }),
   })
   const verifyKey = signed === undefined ? undefined : await ctx.federation.keyRing.keyFor(origin, keyId)
-  if (!verifyKey || !verifyText(signed!, signature, verifyKey.key)) throw unauthorized('The signature could not be verified')
+  if (!verifyKey || !verifyText(signed!, signature, verifyKey.key))
+    throw unauthorized('The signature could not be verified')
   return origin
 }

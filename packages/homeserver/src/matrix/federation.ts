@@ -24,7 +24,7 @@ export type FederationRequest = {
 }
 
 /** Why no answer came. `backed_off`: no request was made; `denied`: the settings forbid this server. */
-export type FederationFailure =
+type FederationFailure =
   | 'timeout'
   | 'connection'
   | 'tls'

@@ -47,7 +47,7 @@ export function verifyText(text: string, signature: string, key: KeyObject): boo
 }
 
 /** The text that is signed for an object: canonical JSON without `signatures` and `unsigned`. */
-export function signedText(object: object): string | undefined {
+function signedText(object: object): string | undefined {
   const { signatures: _, unsigned: __, ...rest } = object as Record<string, unknown>
   return canonicalJson(rest)
 }

@@ -104,9 +104,9 @@ describe('the system network, on loopback', () => {
 
   test('refuses a certificate that no authority vouches for', async () => {
     const strict = createSystemNetwork()
-    const request = { method: 'GET', addresses: ['127.0.0.1'], port, tlsName: 'matrix.example', host: 'matrix.example' }
-    const rest = { path: '/', headers: {}, timeoutMs: LONG_MS, maxBytes: 10 }
-    await assert.rejects(strict.http({ ...(request as HttpRequest), ...rest }), failsWith('tls'))
+    const where = { addresses: ['127.0.0.1'], port, tlsName: 'matrix.example', host: 'matrix.example' }
+    const what = { method: 'GET', path: '/', headers: {}, timeoutMs: LONG_MS, maxBytes: 10 } as const
+    await assert.rejects(strict.http({ ...where, ...what }), failsWith('tls'))
     await strict.close()
   })
 

@@ -65,7 +65,7 @@ export type UsersTable = {
   deactivated_at: number | null
 }
 
-export type RegistrationTokensTable = {
+type RegistrationTokensTable = {
   token: string
   uses_allowed: number | null
   uses: number
@@ -93,7 +93,7 @@ export type DevicesTable = {
   created_at: number
 }
 
-export type OneTimeKeysTable = {
+type OneTimeKeysTable = {
   user_id: UserId
   device_id: string
   algorithm: string
@@ -103,7 +103,7 @@ export type OneTimeKeysTable = {
   key: string
 }
 
-export type DeviceMessagesTable = {
+type DeviceMessagesTable = {
   id: Generated<number>
   position: number
   user_id: UserId

@@ -18,11 +18,11 @@ export type SyncSources = {
 }
 
 /** One-time keys left by algorithm, and algorithms whose fallback key has not been used. */
-export type KeyCounts = { oneTimeKeys: Record<string, number>; unusedFallbackKeyTypes: string[] }
+type KeyCounts = { oneTimeKeys: Record<string, number>; unusedFallbackKeyTypes: string[] }
 
-export type Device = { userId: UserId; deviceId: string }
+type Device = { userId: UserId; deviceId: string }
 
-export type SyncRequest = {
+type SyncRequest = {
   since: SyncToken | undefined
   /** Milliseconds to wait for news at most. */
   timeoutMs: number
@@ -32,7 +32,7 @@ export type SyncRequest = {
   signal: AbortSignal
 }
 
-export type SyncResponse = {
+type SyncResponse = {
   next_batch: string
   account_data: { events: SyncEvent[] }
   to_device: { events: unknown[] }

@@ -11,7 +11,7 @@ import * as storage from '../storage/to-device.ts'
 /** Messages by user and device; `*` stands for all of a user's devices. */
 export type Messages = ReadonlyMap<UserId, ReadonlyMap<string, unknown>>
 
-export type Sender = { userId: UserId; deviceId: string }
+type Sender = { userId: UserId; deviceId: string }
 
 export type ToDevice = {
   /**

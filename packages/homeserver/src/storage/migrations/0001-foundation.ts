@@ -1,7 +1,10 @@
 import { type CreateTableBuilder, type Kysely, sql } from 'kysely'
 import { isPostgres } from '../dialect.ts'
 
-/** Accounts, devices and keys, to-device messages, federation, device lists. */
+/**
+ * Accounts, devices and keys, to-device messages, federation, device lists.
+ * @public Kysely's migrator calls it
+ */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const table = (name: string) => db.schema.createTable(name)
 

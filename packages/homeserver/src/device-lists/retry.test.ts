@@ -14,7 +14,7 @@ const failure = (kind: FetchFailure['kind']): FetchFailure => ({
   at: 0,
 })
 const delay = (kind: FetchFailure['kind'], attempts: number, doubtAgeMs: number, awaited: boolean) =>
-  retryDelay({ failure: failure(kind), attempts, doubtAgeMs, awaited }, settings, 0.999_999)
+  retryDelay({ failure: failure(kind), attempts, doubtAgeMs, awaited }, settings, 1 - Number.EPSILON)
 const MINUTE = 60_000
 
 describe('retryDelay', () => {

@@ -3,8 +3,9 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type RawServerDefault } from 'fastify'
 import type { Context } from '../context.ts'
 import type { Requester } from '../devices/requester.ts'
-import { MatrixError } from '../matrix/errors.ts'
+import { badJson, MatrixError } from '../matrix/errors.ts'
 import type { ServerName } from '../matrix/ids.ts'
+import { nestsTooDeeply } from '../matrix/json.ts'
 import { clientApi } from './client-api/index.ts'
 import { errorHandler } from './errors.ts'
 import { federationApi } from './federation-api/index.ts'
@@ -49,17 +50,22 @@ const CORS = {
 
 /** All routes on one app. It is built without listening; `inject()` works at once. */
 export async function createApp(ctx: Context): Promise<App> {
+  const handleError = errorHandler(ctx.log)
   const app: App = Fastify({
     bodyLimit: BODY_LIMIT,
     routerOptions: { maxParamLength: 1024, ignoreTrailingSlash: false },
     // Coercion and removal would change signed JSON; nothing is coerced but by the route itself.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allowUnionTypes: true } },
     forceCloseConnections: true,
+    // Who is behind a reverse proxy on this machine is told by that proxy.
+    trustProxy: 'loopback',
+    // No hook runs for a path that cannot be decoded.
+    frameworkErrors: (error, request, reply) => handleError(error, request, reply.headers(CORS)),
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   app.decorateRequest('requester')
   app.decorateRequest('origin')
-  app.setErrorHandler(errorHandler(ctx.log))
+  app.setErrorHandler(handleError)
   readBodiesAsJson(app)
 
   app.addHook('onRequest', async (request, reply) => {
@@ -90,10 +96,13 @@ function readBodiesAsJson(app: App): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
     if (request.routeOptions.config.ignoreBody || body.length === 0) return done(null, undefined)
+    let value: unknown
     try {
-      done(null, JSON.parse(body.toString('utf8')))
+      value = JSON.parse(body.toString('utf8'))
     } catch {
-      done(new MatrixError(400, 'M_NOT_JSON', 'The request body is not JSON'))
+      return done(new MatrixError(400, 'M_NOT_JSON', 'The request body is not JSON'))
     }
+    if (nestsTooDeeply(value)) return done(badJson('The request body nests too deeply'))
+    done(null, value)
   })
 }

@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import { MatrixError } from '../matrix/errors.ts'
+import { invalidParam, MatrixError } from '../matrix/errors.ts'
 import type { Logger } from '../platform/logger.ts'
 
 /** Turns whatever a route threw into the answer the specification asks for; what nobody expected is logged. */
@@ -29,6 +29,8 @@ function fromFastify(error: FastifyError): MatrixError | undefined {
       return new MatrixError(413, 'M_TOO_LARGE', 'The request body is too large')
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
       return new MatrixError(400, 'M_NOT_JSON', 'The request body does not have the length it was announced with')
+    case 'FST_ERR_BAD_URL':
+      return invalidParam('The path cannot be decoded')
   }
   const status = error.statusCode
   if (status !== undefined && status >= 400 && status < 500) return new MatrixError(status, 'M_UNKNOWN', error.message)

@@ -7,14 +7,31 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Parses JSON that may be anything. @returns `undefined` if it is not JSON */
+/** What nests deeper is not taken from outside: whatever walks through it later would run out of stack. */
+const MAX_NESTING = 100
+
+/** Parses JSON that may be anything. @returns `undefined` if it is not JSON, or nests too deeply */
 export function tryParseJson(text: string): unknown {
   try {
-    return JSON.parse(text)
+    const value: unknown = JSON.parse(text)
+    return nestsTooDeeply(value) ? undefined : value
   } catch {
     return undefined
   }
 }
+
+/** Whether a value nests deeper than 100 objects and arrays. */
+export function nestsTooDeeply(value: unknown): boolean {
+  let level = [value].filter(isContainer)
+  for (let depth = 0; depth < MAX_NESTING && level.length > 0; depth++) {
+    const next: object[] = []
+    for (const container of level) for (const member of Object.values(container)) if (isContainer(member)) next.push(member)
+    level = next
+  }
+  return level.length > 0
+}
+
+const isContainer = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 /** Own members only, as pairs: safe for objects that came from outside. */
 export function entriesOf(value: unknown): [string, unknown][] {

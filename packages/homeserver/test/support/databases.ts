@@ -38,12 +38,17 @@ type Place = { backend(): Promise<Backend>; drop(): Promise<void> }
  * Where no PostgreSQL can be had, its suite is one skipped test, and the reason is said aloud.
  */
 export function forEachDatabase(body: (database: TestDatabase) => void): void {
-  describe('on SQLite', () => body(createTestDatabase(sqliteFiles)))
+  onSqlite(body)
   describe('on PostgreSQL', async () => {
     const server = await postgres()
     if ('missing' in server) test('needs PostgreSQL', { skip: server.missing }, () => {})
     else body(createTestDatabase(databasesOn(server)))
   })
+}
+
+/** The same on SQLite alone, for behaviour that no database has a part in. */
+export function onSqlite(body: (database: TestDatabase) => void): void {
+  describe('on SQLite', () => body(createTestDatabase(sqliteFiles)))
 }
 
 let found: ReturnType<typeof findPostgres> | undefined

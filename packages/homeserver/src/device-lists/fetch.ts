@@ -1,4 +1,5 @@
 import type { FederationAnswer } from '../matrix/federation.ts'
+import type { UserId } from '../matrix/ids.ts'
 import * as storage from '../storage/device-lists.ts'
 import { type FetchFailure, failureOf, invalidList, isDestinationFailure } from './failure.ts'
 import { storeFailure, storeList } from './lists.ts'
@@ -21,7 +22,7 @@ export async function fetchList(
   manner: FetchManner,
   signal: AbortSignal,
 ): Promise<ServerVerdict> {
-  const { store, clock, settings, transport, log } = parts
+  const { store, settings, transport, log } = parts
   const lease = { userId: row.user_id, gen: row.lease_gen!, until: row.lease_until! }
   const answer = await transport.request(row.server_name, {
     method: 'GET',
@@ -37,7 +38,7 @@ export async function fetchList(
     await storage.releaseLease(store.db, lease, Math.max(row.next_attempt_at, answer.retryAt ?? 0))
     return 'held back'
   }
-  const result = listIn(parts, row, answer)
+  const result = listIn(parts, row.user_id, answer)
   if ('list' in result) {
     await storeList(parts, row, lease, result.list)
     return 'goes on'
@@ -49,16 +50,17 @@ export async function fetchList(
   await storeFailure(parts, row, lease, result.failure)
   const { failure } = result
   return isDestinationFailure(failure) || failure.kind === 'limited' ? 'held back' : 'goes on'
+}
 
-  function listIn(
-    { clock: { now } }: EngineParts,
-    { user_id }: storage.LedgerRow,
-    from: FederationAnswer,
-  ): { list: Snapshot } | { failure: FetchFailure } {
-    if (from.kind !== 'answer' || from.status !== 200) return { failure: failureOf(from, now()) }
-    const reading = readSnapshot(from.body, user_id, settings.keepDisplayNames)
-    if (!reading.ok) return { failure: invalidList(reading.why, clock.now()) }
-    if (reading.dropped.length > 0) log.warn({ userId: user_id, dropped: reading.dropped }, 'left out of a device list')
-    return { list: reading.snapshot }
-  }
+/** Reads an answer. Cross-signing keys that cannot be used are left out and told to the operator. */
+function listIn(
+  { settings, clock, log }: EngineParts,
+  userId: UserId,
+  answer: FederationAnswer,
+): { list: Snapshot } | { failure: FetchFailure } {
+  if (answer.kind !== 'answer' || answer.status !== 200) return { failure: failureOf(answer, clock.now()) }
+  const reading = readSnapshot(answer.body, userId, settings.keepDisplayNames)
+  if (!reading.ok) return { failure: invalidList(reading.why, clock.now()) }
+  if (reading.dropped.length > 0) log.warn({ userId, dropped: reading.dropped }, 'left out of a device list')
+  return { list: reading.snapshot }
 }

@@ -13,6 +13,9 @@ import { digestOf, isCrossSigningKey, type Snapshot } from './snapshot.ts'
 /** What one transaction says of one user: updates in order, and whether one of them could not be read. */
 type UserUpdates = { updates: DeviceListUpdate[]; malformed: boolean }
 
+/** What an update did: whether clients see a difference, and why the list is to be fetched again. */
+type Outcome = { changed?: boolean; doubt?: DoubtReason }
+
 export type Updates = {
   /**
    * All `m.device_list_update` of one transaction. Returns when what they say, or the doubt that they raise, is
@@ -31,7 +34,7 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
   async function withLists(
     origin: ServerName,
     userIds: readonly UserId[],
-    handle: (tx: Tx, row: storage.LedgerRow, list: Snapshot | undefined) => Promise<'changed' | 'doubted' | 'same'>,
+    handle: (tx: Tx, row: storage.LedgerRow, list: Snapshot | undefined) => Promise<Outcome>,
   ): Promise<void> {
     await store.transaction(async (tx) => {
       const rows = await storage.lockedRows(tx.db, userIds)
@@ -42,8 +45,12 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
         const list = lists.get(userId)
         const known = list && row.stream_id !== null ? snapshotOf(list, row.stream_id) : undefined
         const outcome = await handle(tx, row, known)
-        if (outcome === 'changed') changed.push(userId)
-        if (outcome === 'doubted') doubted = true
+        if (outcome.changed) changed.push(userId)
+        if (outcome.doubt) {
+          await raiseDoubt(tx, userId, { reason: outcome.doubt, now: clock.now(), needed: row.tracked === 1 })
+          log.debug({ userId, reason: outcome.doubt }, 'a device list is in doubt')
+          doubted = true
+        }
       }
       if (changed.length > 0) {
         tx.wake(await sharedRooms.localUsers(tx.db, changed))
@@ -53,39 +60,33 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
     })
   }
 
-  /** Writes a changed list. @returns whether clients see a difference */
-  async function save(tx: Tx, row: storage.LedgerRow, list: Snapshot): Promise<'changed' | 'same' | undefined> {
+  /** Writes a changed list, unless it cannot be written down. */
+  async function save(tx: Tx, row: storage.LedgerRow, list: Snapshot): Promise<Outcome> {
     const digest = digestOf(list)
-    if (digest === undefined) return undefined
+    if (digest === undefined) return { doubt: 'malformed update' }
     const devices = list.deviceKeys.size + list.keyless.length
     await storage.saveSnapshot(tx.db, snapshotRow(row.user_id, list))
     await storage.recordUpdated(tx.db, row.user_id, { streamId: list.streamId, digest, devices })
-    return digest === row.digest ? 'same' : 'changed'
+    return { changed: digest !== row.digest }
   }
 
-  async function doubt(tx: Tx, row: storage.LedgerRow, reason: DoubtReason): Promise<'doubted'> {
-    await raiseDoubt(tx, row.user_id, { reason, now: clock.now(), needed: row.tracked === 1 })
-    log.debug({ userId: row.user_id, reason }, 'a device list is in doubt')
-    return 'doubted'
-  }
-
-  async function applyAll(tx: Tx, row: storage.LedgerRow, before: Snapshot | undefined, said: UserUpdates) {
+  async function applyAll(
+    tx: Tx,
+    row: storage.LedgerRow,
+    before: Snapshot | undefined,
+    said: UserUpdates,
+  ): Promise<Outcome> {
     // Nobody shares a room: the list is only cached, and the cache is no longer right.
-    if (row.tracked === 0) return doubt(tx, row, 'gap')
+    if (row.tracked === 0) return { doubt: 'gap' }
     let list = before
-    let reason: DoubtReason | undefined = said.malformed ? 'malformed update' : undefined
+    let doubt: DoubtReason | undefined = said.malformed ? 'malformed update' : undefined
     for (const update of said.updates) {
       const decision = decide(list, update)
       if (decision.kind === 'apply') list = applyUpdate(list!, update)
-      if (decision.kind === 'doubt') reason ??= decision.reason
+      if (decision.kind === 'doubt') doubt ??= decision.reason
     }
-    const outcome = list && list !== before ? await save(tx, row, list) : 'same'
-    if (outcome === undefined) reason ??= 'malformed update'
-    if (reason) {
-      const doubted = await doubt(tx, row, reason)
-      return outcome === 'changed' ? 'changed' : doubted
-    }
-    return outcome ?? 'same'
+    const outcome = list && list !== before ? await save(tx, row, list) : {}
+    return doubt ? { ...outcome, doubt } : outcome
   }
 
   return {
@@ -113,12 +114,10 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
       }
       await withLists(origin, [...byUser.keys()], async (tx, row, list) => {
         const keys = readSigningKeys(byUser.get(row.user_id)!, row.user_id)
-        if (row.tracked === 0 || !list || !keys) return doubt(tx, row, keys ? 'no list yet' : 'malformed update')
+        if (row.tracked === 0 || !list || !keys) return { doubt: keys ? 'no list yet' : 'malformed update' }
         const outcome = await save(tx, row, { ...list, ...keys })
-        if (outcome === undefined) return doubt(tx, row, 'malformed update')
         // A snapshot in flight may be older than these keys and has nothing to tell it by.
-        if (row.lease_until !== null) await doubt(tx, row, 'update during fetch')
-        return outcome
+        return row.lease_until === null ? outcome : { doubt: 'update during fetch', ...outcome }
       })
     },
   }

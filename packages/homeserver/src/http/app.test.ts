@@ -55,6 +55,6 @@ onSqlite((database) => {
     const garbled = await ask({ method: 'GET', path: '/_matrix/client/v3/profile/%zz' })
     assert.deepEqual([garbled.status, garbled.body.errcode], [400, 'M_INVALID_PARAM'])
     const long = await ask({ method: 'GET', path: `/_matrix/client/v3/profile/${'a'.repeat(5000)}` })
-    assert.deepEqual([long.status, long.body.errcode], [404, 'M_UNRECOGNIZED'])
+    assert.deepEqual([long.status, long.body.errcode], [414, 'M_UNKNOWN'])
   })
 })

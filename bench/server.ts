@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-/** A homeserver in a process of its own, so that its CPU time and memory are its own. */
+/** A server in a process of its own, so that its CPU time and memory are its own. */
 export type Server = {
   baseUrl: string
   /** CPU time that the process has used, in milliseconds. */
@@ -20,28 +20,41 @@ const TICKS = 100
  * Starts Evergreen from this checkout on a new data folder, with our own limits off.
  * @param certificate PEM to trust for federation
  */
-export async function startEvergreen(certificate: string, port = 18_008): Promise<Server> {
+export function startEvergreen(certificate: string, port = 18_008): Promise<Server> {
+  // By its own first line, as npm runs it: the flags that it gives Node belong to it.
+  return start('packages/homeserver/bin/evergreen.js', ['serve'], port, certificate, (folder, caFile) => ({
+    EVERGREEN_SERVER_NAME: `127.0.0.1:${port}`,
+    EVERGREEN_DATA_DIR: join(folder, 'data'),
+    EVERGREEN_LISTEN: `127.0.0.1:${port}`,
+    EVERGREEN_TLS_LISTEN: 'off',
+    EVERGREEN_FEDERATION_CA_FILE: caFile,
+    EVERGREEN_FEDERATION_ALLOW_PRIVATE: 'true',
+    EVERGREEN_REGISTRATION: 'open',
+    EVERGREEN_RATE_LIMITS: 'off',
+    EVERGREEN_PASSWORD_HASH: 'test',
+    EVERGREEN_LOG_LEVEL: 'error',
+  }))
+}
+
+/** Starts the bare server that Evergreen is compared with. @param certificate PEM to trust */
+export function startReference(certificate: string, port = 18_009): Promise<Server> {
+  const env = (_folder: string, caFile: string) => ({ REFERENCE_PORT: String(port), REFERENCE_CA_FILE: caFile })
+  return start(process.execPath, ['bench/reference.ts'], port, certificate, env)
+}
+
+async function start(
+  command: string,
+  args: string[],
+  port: number,
+  certificate: string,
+  settings: (folder: string, caFile: string) => Record<string, string>,
+): Promise<Server> {
   const folder = await mkdtemp(join(tmpdir(), 'evergreen-bench-'))
   const caFile = join(folder, 'ca.pem')
   await writeFile(caFile, certificate)
-  // By its own first line, as npm runs it: the flags that it gives Node belong to it.
-  const child = spawn('packages/homeserver/bin/evergreen.js', ['serve'], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    env: {
-      ...process.env,
-      PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
-      EVERGREEN_SERVER_NAME: `127.0.0.1:${port}`,
-      EVERGREEN_DATA_DIR: join(folder, 'data'),
-      EVERGREEN_LISTEN: `127.0.0.1:${port}`,
-      EVERGREEN_TLS_LISTEN: 'off',
-      EVERGREEN_FEDERATION_CA_FILE: caFile,
-      EVERGREEN_FEDERATION_ALLOW_PRIVATE: 'true',
-      EVERGREEN_REGISTRATION: 'open',
-      EVERGREEN_RATE_LIMITS: 'off',
-      EVERGREEN_PASSWORD_HASH: 'test',
-      EVERGREEN_LOG_LEVEL: 'error',
-    },
-  })
+  const PATH = `${dirname(process.execPath)}:${process.env.PATH}`
+  const env = { ...process.env, PATH, ...settings(folder, caFile) }
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'], env })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const baseUrl = `http://127.0.0.1:${port}`
   await untilHealthy(baseUrl)
@@ -74,5 +87,5 @@ async function untilHealthy(baseUrl: string): Promise<void> {
     if (ok) return
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
-  throw new Error('the homeserver did not start')
+  throw new Error(`nothing has started at ${baseUrl}`)
 }

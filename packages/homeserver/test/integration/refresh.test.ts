@@ -72,7 +72,7 @@ forEachDatabase((database) => {
     })
 
     test('younger than the cache answers for another, unless a doubt came up since', async () => {
-      const { alice, bob, far, advance } = await friends(database)
+      const { alice, bob, far, advance, settle } = await friends(database)
       await refresh(alice, bob)
       await alice.sync()
       bob.addDevice('HIDDEN')
@@ -83,6 +83,7 @@ forEachDatabase((database) => {
       // The update of HIDDEN was not sent: this one leaves a gap.
       far.answerNext(DEVICES, status(503))
       await far.sendEdus('hs1', [bob.addDevice('NEW')])
+      await settle()
       assert.equal((await refresh(alice, bob)).status, 202)
       assert.deepEqual(await devicesSeenBy(alice, bob), ['HIDDEN', 'NEW', 'PHONE'])
     })

@@ -1,7 +1,11 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
-import { isIP } from 'node:net'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { createSecureContext } from 'node:tls'
+import { fileURLToPath } from 'node:url'
+import type { CertificateWish } from './make-certificate.ts'
 
 /** PEM of a certificate and its key. */
 export type Certificate = { cert: string; key: string }
@@ -32,21 +36,21 @@ export async function selfMadeCertificate(dataDir: string, host: string, now: nu
   const [certFile, keyFile] = [join(dataDir, 'tls.crt'), join(dataDir, 'tls.key')]
   const known = await readFile(certFile, 'utf8').catch(() => undefined)
   if (known !== undefined) return readCertificate(certFile, keyFile)
-  const { generate } = await import('selfsigned')
-  const names = new Set([host, 'localhost', '127.0.0.1', '::1'])
-  const altNames = [...names].map((name) =>
-    isIP(name) ? { type: 7 as const, ip: name } : { type: 2 as const, value: name },
-  )
-  const made = await generate([{ name: 'commonName', value: host.slice(0, 64) }], {
-    keyType: 'ec',
-    notBeforeDate: new Date(now - 3_600_000),
-    notAfterDate: new Date(now + VALID_DAYS * 24 * 3_600_000),
-    extensions: [
-      { name: 'basicConstraints', cA: true, critical: true },
-      { name: 'subjectAltName', altNames },
-    ],
-  })
-  await writeFile(keyFile, made.private, { mode: 0o600 })
+  const names = [...new Set([host, 'localhost', '127.0.0.1', '::1'])]
+  const made = await make({ names, notBefore: now - 3_600_000, notAfter: now + VALID_DAYS * 24 * 3_600_000 })
+  await writeFile(keyFile, made.key, { mode: 0o600 })
   await writeFile(certFile, made.cert)
-  return { cert: made.cert, key: made.private }
+  return made
+}
+
+/** Runs `make-certificate.ts`. */
+async function make(wish: CertificateWish): Promise<Certificate> {
+  const program = fileURLToPath(new URL('./make-certificate.ts', import.meta.url))
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  child.stdin.end(JSON.stringify(wish))
+  const [answer] = await Promise.all([text(child.stdout), once(child, 'exit')])
+  if (child.exitCode !== 0) throw new Error('the self-made certificate could not be made')
+  return JSON.parse(answer)
 }

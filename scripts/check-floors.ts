@@ -9,7 +9,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['platform', 'matrix'],
   ['config'],
   ['storage'],
-  ['device-lists', 'sync', 'federation', 'users', 'devices', 'to-device'],
+  ['device-lists', 'sync', 'federation', 'users', 'devices', 'to-device', 'key-backup'],
   ['context.ts'],
   ['http'],
   ['homeserver.ts'],

@@ -3,6 +3,7 @@ import type { DeviceLists } from './device-lists/engine.ts'
 import type { Devices } from './devices/devices.ts'
 import type { Federation } from './federation/federation.ts'
 import type { Transactions } from './federation/transactions.ts'
+import type { KeyBackup } from './key-backup/key-backup.ts'
 import type { Clock } from './platform/clock.ts'
 import type { Logger } from './platform/logger.ts'
 import type { Store } from './storage/store.ts'
@@ -22,6 +23,7 @@ export type Context = {
   shutdown: AbortSignal
   users: Users
   devices: Devices
+  keyBackup: KeyBackup
   toDevice: ToDevice
   deviceLists: DeviceLists
   federation: Federation

@@ -14,7 +14,8 @@ import { createTransactions, type EduHandler } from './federation/transactions.t
 import { type App, createApp } from './http/app.ts'
 import { type Listeners, openListeners } from './http/listeners.ts'
 import { createOperatorApp } from './http/ops/index.ts'
-import { parseServerName, type ServerName } from './matrix/ids.ts'
+import { createKeyBackup } from './key-backup/key-backup.ts'
+import { parseServerName, type ServerName, type UserId } from './matrix/ids.ts'
 import { type Certificate, readCertificate, selfMadeCertificate } from './platform/certificate.ts'
 import { systemClock } from './platform/clock.ts'
 import { lockDataFolder } from './platform/data-folder.ts'
@@ -26,7 +27,7 @@ import { createWorkerLoop } from './platform/worker-loop.ts'
 import { type Backend, postgresBackend, sqliteBackend } from './storage/dialect.ts'
 import { oneTimeKeyCounts, unusedFallbackKeyTypes } from './storage/one-time-keys.ts'
 import { settleServerName } from './storage/server-info.ts'
-import { openStore } from './storage/store.ts'
+import { openStore, type Tx } from './storage/store.ts'
 import { createSync } from './sync/sync.ts'
 import { createToDevice } from './to-device/to-device.ts'
 import { createUsers } from './users/users.ts'
@@ -137,7 +138,12 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
   })
   federation.destinations.onUp(deviceLists.serverIsUp)
   const devices = createDevices({ store, clock, random, serverName, lists: deviceLists, request: federation.request })
-  const users = createUsers({ store, clock, random, settings, sessions: devices })
+  const keyBackup = createKeyBackup(store)
+  const forgetKeys = async (tx: Tx, userId: UserId) => {
+    await keyBackup.forget(tx, userId)
+    await devices.crossSigning.forget(tx, userId)
+  }
+  const users = createUsers({ store, clock, random, settings, sessions: devices, forgetKeys })
   const sender = createSender({
     store,
     clock,
@@ -191,6 +197,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     shutdown: shuttingDown.signal,
     users,
     devices,
+    keyBackup,
     toDevice,
     deviceLists,
     federation,

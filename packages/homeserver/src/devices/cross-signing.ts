@@ -2,7 +2,13 @@ import { invalidParam, MatrixError, missingParam } from '../matrix/errors.ts'
 import type { UserId } from '../matrix/ids.ts'
 import { canonicalJson, entriesOf, isObject } from '../matrix/json.ts'
 import { verifyJson, verifyKeyFrom } from '../matrix/signing.ts'
-import { type CrossSigningKeyRow, crossSigningKeys, putCrossSigningKeys } from '../storage/cross-signing.ts'
+import {
+  type CrossSigningKeyRow,
+  crossSigningKeys,
+  putCrossSigningKeys,
+  removeCrossSigningKeys,
+} from '../storage/cross-signing.ts'
+import type { Tx } from '../storage/store.ts'
 import type { CrossSigningUsage } from '../storage/tables.ts'
 import type { DeviceParts } from './ports.ts'
 
@@ -11,15 +17,13 @@ type CrossSigningUpload = { master_key?: unknown; self_signing_key?: unknown; us
 
 export type CrossSigning = {
   /**
-   * Whether uploading these keys has to be confirmed by the user: not if nothing is there yet, and not if nothing would
-   * change. Client-server API, "POST /keys/device_signing/upload".
-   */
-  needsConfirmation(userId: UserId, upload: CrossSigningUpload): Promise<boolean>
-  /**
-   * Keeps cross-signing keys, all or none.
+   * Keeps cross-signing keys, all or none. Client-server API, "POST /keys/device_signing/upload".
+   * @param confirmed whether the user has confirmed it. That is not needed if there are none yet, or nothing would change
    * @throws `M_INVALID_PARAM`, `M_MISSING_PARAM`, `M_INVALID_SIGNATURE`
    */
-  upload(userId: UserId, upload: CrossSigningUpload): Promise<void>
+  upload(userId: UserId, upload: CrossSigningUpload, confirmed: boolean): Promise<'done' | 'needs confirmation'>
+  /** Forgets a user's cross-signing keys, as part of a transaction. */
+  forget(tx: Tx, userId: UserId): Promise<void>
 }
 
 const USAGES: readonly CrossSigningUsage[] = ['master', 'self_signing', 'user_signing']
@@ -29,25 +33,18 @@ type Key = Record<string, unknown>
 
 export function createCrossSigning({ store, lists }: DeviceParts): CrossSigning {
   return {
-    async needsConfirmation(userId, upload) {
-      const before = new Map((await crossSigningKeys(store.db, [userId])).map((row) => [row.usage, row.key]))
-      if (!before.has('master')) return false
-      return USAGES.some((usage) => {
-        const key = upload[`${usage}_key`]
-        const stored = before.get(usage)
-        return isObject(key) && (stored === undefined || bare(key) !== bare(JSON.parse(stored)))
-      })
-    },
-
-    async upload(userId, upload) {
+    async upload(userId, upload, confirmed) {
       const given = new Map<CrossSigningUsage, Key>()
       for (const usage of USAGES) {
         const key = upload[`${usage}_key`]
         if (key !== undefined && key !== null) given.set(usage, readKey(key, userId, usage))
       }
-      await store.transaction(async (tx) => {
+      return store.transaction(async (tx) => {
+        // Before it is read: what two uploads at the same time find must not be the same.
+        await tx.position()
         const stored = await crossSigningKeys(tx.db, [userId])
         const before = new Map(stored.map((row): [CrossSigningUsage, Key] => [row.usage, JSON.parse(row.key)]))
+        if (!confirmed && isReplaced(before, given)) return 'needs confirmation'
         const master = given.get('master') ?? before.get('master')
         if (given.size > 0 && !master) throw missingParam('There is no master key to sign the others')
         for (const usage of ['self_signing', 'user_signing'] as const) {
@@ -67,9 +64,25 @@ export function createCrossSigning({ store, lists }: DeviceParts): CrossSigning 
         await putCrossSigningKeys(tx.db, rows)
         if (changed.some(([usage]) => usage !== 'user_signing')) await lists.signingKeysChanged(tx, userId)
         else if (changed.length > 0) await lists.noticeTo(tx, userId, userId)
+        return 'done'
       })
     },
+
+    async forget(tx, userId) {
+      if (await removeCrossSigningKeys(tx.db, userId)) await lists.signingKeysChanged(tx, userId)
+    },
   }
+}
+
+type Keys = ReadonlyMap<CrossSigningUsage, Key>
+
+/** Whether keys are given that are not those that were there before. */
+function isReplaced(before: Keys, given: Keys): boolean {
+  if (!before.has('master')) return false
+  return [...given].some(([usage, key]) => {
+    const old = before.get(usage)
+    return old === undefined || bare(old) !== bare(key)
+  })
 }
 
 /** The public key of a cross-signing key: its ID and value. */

@@ -1,6 +1,8 @@
-import { createHash } from 'node:crypto'
+import { invalidParam } from '../matrix/errors.ts'
 import type { UserId } from '../matrix/ids.ts'
-import { opaqueId } from '../platform/random.ts'
+import { opaqueId, tokenHash } from '../platform/random.ts'
+import * as tokens from '../storage/access-tokens.ts'
+import { crossSigningKeys } from '../storage/cross-signing.ts'
 import * as storage from '../storage/devices.ts'
 import type { Tx } from '../storage/store.ts'
 import type { DeviceParts } from './ports.ts'
@@ -8,28 +10,42 @@ import type { Requester } from './requester.ts'
 
 /** When and where a device was seen last is written at most this often (ms). */
 const SEEN_INTERVAL_MS = 5 * 60_000
+/** How long an access token is good that can be renewed (ms). */
+const RENEWABLE_MS = 5 * 60_000
 const DEVICE_ID_LENGTH = 10
 const DEVICE_ID_LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
 
+/** A device that is logged in; the rest only if it can renew its access token. */
+type Session = { deviceId: string; accessToken: string; refreshToken?: string; expiresInMs?: number }
+
+type DeviceWish = { deviceId: string | undefined; displayName: string | undefined; renewable?: boolean | undefined }
+
 export type Sessions = {
-  /** Whose request it is. @returns `undefined` for a token that is not (or no longer) good */
-  authenticate(token: string, ip: string): Promise<Requester | undefined>
+  /**
+   * Whose request it is.
+   * @returns `expired` for a token that can be renewed, `undefined` for one that is not (or no longer) good
+   */
+  authenticate(token: string, ip: string): Promise<Requester | 'expired' | undefined>
   /**
    * Logs a device in, making it where it is not there yet. A device that logs in again keeps its keys and loses its
-   * older token. Client-server API, "Relationship between access tokens and devices".
+   * older tokens. Client-server API, "Relationship between access tokens and devices".
+   * @throws `M_INVALID_PARAM` for a device ID that is a cross-signing key of the user
    */
-  createSession(
-    tx: Tx,
-    userId: UserId,
-    device: { deviceId: string | undefined; displayName: string | undefined },
-  ): Promise<{ deviceId: string; accessToken: string }>
+  createSession(tx: Tx, userId: UserId, device: DeviceWish): Promise<Session>
+  /**
+   * Gives new tokens for a refresh token. The old ones stay good until one of the new is used, since the answer may be lost.
+   * Client-server API, "Refreshing access tokens".
+   * @returns `undefined` for a refresh token that is not (or no longer) good
+   */
+  renewSession(refreshToken: string): Promise<Session | undefined>
   /** Ends a session: its device goes, with everything that belongs to it. */
   logout(requester: Requester): Promise<void>
-  /** The same for all devices of a user. */
+  /** The same for all devices of a user, but for one if it is named; as part of a transaction. */
+  endSessions(tx: Tx, userId: UserId, but?: string): Promise<void>
   logoutAll(userId: UserId): Promise<void>
 }
 
-/** Access tokens: opaque, kept as SHA-256, one a device. */
+/** Tokens are opaque and kept as SHA-256; one access token a device, while it is renewed two. */
 export function createSessions({ store, clock, random, lists }: DeviceParts): Sessions {
   function newDeviceId(): string {
     return Array.from(
@@ -38,47 +54,82 @@ export function createSessions({ store, clock, random, lists }: DeviceParts): Se
     ).join('')
   }
 
-  async function end(userId: UserId, deviceIds: readonly string[]): Promise<void> {
-    await store.transaction(async (tx) => {
-      const gone = await storage.deleteDevices(tx.db, userId, deviceIds)
-      if (gone.length > 0) await lists.deviceChanged(tx, userId, gone)
+  async function end(tx: Tx, userId: UserId, deviceIds: readonly string[]): Promise<void> {
+    const gone = await storage.deleteDevices(tx.db, userId, deviceIds)
+    if (gone.length > 0) await lists.deviceChanged(tx, userId, gone)
+  }
+
+  async function addTokens(
+    tx: Tx,
+    {
+      userId,
+      deviceId,
+      renewable,
+      replaces,
+    }: { userId: UserId; deviceId: string; renewable: boolean; replaces: string | null },
+  ): Promise<Session> {
+    const accessToken = `evergreen_${opaqueId(random, 32)}`
+    const refreshToken = `evergreen_refresh_${opaqueId(random, 32)}`
+    const now = clock.now()
+    await tokens.addToken(tx.db, {
+      token_hash: tokenHash(accessToken),
+      user_id: userId,
+      device_id: deviceId,
+      created_at: now,
+      expires_at: renewable ? now + RENEWABLE_MS : null,
+      refresh_hash: renewable ? tokenHash(refreshToken) : null,
+      replaces,
     })
+    return { deviceId, accessToken, ...(renewable ? { refreshToken, expiresInMs: RENEWABLE_MS } : {}) }
+  }
+
+  async function endSessions(tx: Tx, userId: UserId, but?: string): Promise<void> {
+    const devices = await storage.devicesOf(tx.db, userId)
+    const ending = devices.map((device) => device.device_id).filter((deviceId) => deviceId !== but)
+    await end(tx, userId, ending)
   }
 
   return {
     async authenticate(token, ip) {
-      const owner = await storage.tokenOwner(store.db, hashOf(token))
+      const hash = tokenHash(token)
+      const owner = await tokens.tokenOwner(store.db, hash)
       if (!owner) return undefined
-      const { user_id: userId, device_id: deviceId } = owner
+      const { user_id: userId, device_id: deviceId, expires_at: expiresAt, replaces } = owner
       const now = clock.now()
+      if (expiresAt !== null && expiresAt <= now) return 'expired'
+      if (replaces !== null) await store.transaction((tx) => tokens.endReplaced(tx.db, { tokenHash: hash, replaces }))
       const seen = owner.last_seen_at ?? 0
       if (owner.last_seen_ip !== ip || now - seen > SEEN_INTERVAL_MS || seen > now) {
         await storage.updateDevice(store.db, userId, deviceId, { last_seen_ip: ip, last_seen_at: now })
       }
       return { userId, deviceId, isAdmin: owner.is_admin === 1, isGuest: owner.is_guest === 1 }
     },
-    async createSession(tx, userId, device) {
-      const now = clock.now()
-      const deviceId = device.deviceId ?? newDeviceId()
-      const accessToken = `evergreen_${opaqueId(random, 32)}`
-      const displayName = device.displayName ?? null
-      const isNew = await storage.addDevice(tx.db, { userId, deviceId, displayName, now })
-      await storage.replaceToken(tx.db, { tokenHash: hashOf(accessToken), userId, deviceId, now })
-      if (isNew) await lists.deviceChanged(tx, userId, [deviceId])
-      return { deviceId, accessToken }
-    },
-    logout: ({ userId, deviceId }) => end(userId, [deviceId]),
-    async logoutAll(userId) {
-      const devices = await storage.devicesOf(store.db, userId)
-      await end(
-        userId,
-        devices.map((device) => device.device_id),
-      )
-    },
-  }
-}
 
-/** Tokens are random, so a plain hash keeps them: there is nothing to guess. */
-function hashOf(token: string): string {
-  return createHash('sha256').update(token).digest('base64url')
+    async createSession(tx, userId, { deviceId = newDeviceId(), displayName = null, renewable = false }) {
+      const keys = await crossSigningKeys(tx.db, [userId])
+      if (keys.some(({ key }) => Object.hasOwn(JSON.parse(key).keys, `ed25519:${deviceId}`)))
+        throw invalidParam('The device ID is a cross-signing key')
+      const isNew = await storage.addDevice(tx.db, { userId, deviceId, displayName, now: clock.now() })
+      await tokens.removeTokens(tx.db, userId, deviceId)
+      const session = await addTokens(tx, { userId, deviceId, renewable, replaces: null })
+      if (isNew) await lists.deviceChanged(tx, userId, [deviceId])
+      return session
+    },
+
+    renewSession: (refreshToken) =>
+      store.transaction(async (tx) => {
+        const old = await tokens.tokenToRenew(tx.db, tokenHash(refreshToken))
+        if (!old) return undefined
+        // Asking with it says that it has arrived, as using the access token does.
+        if (old.replaces !== null)
+          await tokens.endReplaced(tx.db, { tokenHash: old.token_hash, replaces: old.replaces })
+        await tokens.removeReplacement(tx.db, old.token_hash)
+        const { user_id: userId, device_id: deviceId, token_hash: replaces } = old
+        return addTokens(tx, { userId, deviceId, renewable: true, replaces })
+      }),
+
+    logout: ({ userId, deviceId }) => store.transaction((tx) => end(tx, userId, [deviceId])),
+    endSessions,
+    logoutAll: (userId) => store.transaction((tx) => endSessions(tx, userId)),
+  }
 }

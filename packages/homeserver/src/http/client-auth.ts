@@ -15,6 +15,10 @@ export function requireAccessToken(app: App, ctx: Context): void {
     if (token === undefined) throw new MatrixError(401, 'M_MISSING_TOKEN', 'Missing access token')
     const requester = await ctx.devices.authenticate(token, request.ip)
     if (!requester) throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'Unrecognized access token')
+    if (requester === 'expired') {
+      const fields = { soft_logout: true }
+      throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'The access token has expired', { fields })
+    }
     if (requester.isGuest && !config.guests) {
       throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot do this')
     }

@@ -25,7 +25,8 @@ export function nestsTooDeeply(value: unknown): boolean {
   let level = [value].filter(isContainer)
   for (let depth = 0; depth < MAX_NESTING && level.length > 0; depth++) {
     const next: object[] = []
-    for (const container of level) for (const member of Object.values(container)) if (isContainer(member)) next.push(member)
+    for (const container of level)
+      for (const member of Object.values(container)) if (isContainer(member)) next.push(member)
     level = next
   }
   return level.length > 0

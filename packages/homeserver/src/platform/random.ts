@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 
 /** Chance as the server sees it: seeded in tests, cryptographic in production. */
 export type Random = {
@@ -19,4 +19,12 @@ export function systemRandom(): Random {
 /** An unguessable identifier of `length` random bytes in URL-safe base64, as used for tokens and transaction IDs. */
 export function opaqueId(random: Random, length = 18): string {
   return random.bytes(length).toString('base64url')
+}
+
+/**
+ * What is kept of a token, so that a copy of the database opens nothing. Tokens are random: there is nothing to guess that a
+ * slow hash would protect.
+ */
+export function tokenHash(token: string): string {
+  return createHash('sha256').update(token).digest('base64url')
 }

@@ -39,3 +39,8 @@ export async function accountDataSince(db: Db, userId: UserId, since: number, up
     .orderBy('position')
     .execute()
 }
+
+/** Removes everything that a user has kept, for all rooms. */
+export async function removeAllAccountData(db: Db, userId: UserId): Promise<void> {
+  await db.deleteFrom('account_data').where('user_id', '=', userId).execute()
+}

@@ -20,7 +20,7 @@ export async function hasAccounts(db: Db): Promise<boolean> {
 /** Adds an account made at `now` (epoch ms). @returns `false` if the user ID is taken: nothing was added */
 export async function addAccount(
   db: Db,
-  account: { userId: UserId; passwordHash: string; admin: boolean; now: number },
+  account: { userId: UserId; passwordHash: string | null; admin: boolean; guest: boolean; now: number },
 ): Promise<boolean> {
   const row = await db
     .insertInto('users')
@@ -28,7 +28,7 @@ export async function addAccount(
       user_id: account.userId,
       password_hash: account.passwordHash,
       is_admin: account.admin ? 1 : 0,
-      is_guest: 0,
+      is_guest: account.guest ? 1 : 0,
       created_at: account.now,
       deactivated_at: null,
     })
@@ -36,4 +36,21 @@ export async function addAccount(
     .returning('user_id')
     .executeTakeFirst()
   return row !== undefined
+}
+
+export async function setPasswordHash(db: Db, userId: UserId, passwordHash: string): Promise<void> {
+  await db.updateTable('users').set({ password_hash: passwordHash }).where('user_id', '=', userId).execute()
+}
+
+/** Closes an account. @param now epoch ms */
+export async function deactivateAccount(
+  db: Db,
+  userId: UserId,
+  { now, erase }: { now: number; erase: boolean },
+): Promise<void> {
+  await db
+    .updateTable('users')
+    .set({ password_hash: null, deactivated_at: now, erased: erase ? 1 : 0 })
+    .where('user_id', '=', userId)
+    .execute()
 }

@@ -23,6 +23,13 @@ export async function putCrossSigningKeys(db: Db, rows: readonly CrossSigningKey
     .execute()
 }
 
+/** Removes a user's cross-signing keys, and what they have signed. @returns whether there were any */
+export async function removeCrossSigningKeys(db: Db, userId: UserId): Promise<boolean> {
+  await db.deleteFrom('key_signatures').where('signer', '=', userId).execute()
+  const gone = await db.deleteFrom('cross_signing_keys').where('user_id', '=', userId).returning('usage').execute()
+  return gone.length > 0
+}
+
 /** Signatures that one of our users made on another user's master key; `signatures` is JSON from key ID to signature. */
 export type ForeignSignatures = { user_id: UserId; target: string; signatures: string }
 

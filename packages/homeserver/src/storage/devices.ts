@@ -1,6 +1,5 @@
 import type { Selectable } from 'kysely'
 import type { UserId } from '../matrix/ids.ts'
-import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 import type { DevicesTable } from './tables.ts'
 
@@ -75,47 +74,4 @@ export async function deleteDevices(db: Db, userId: UserId, deviceIds: readonly 
     .returning('device_id')
     .execute()
   return rows.map((row) => row.device_id)
-}
-
-/** Whose an access token is. */
-export type TokenOwner = {
-  user_id: UserId
-  device_id: string
-  is_admin: number
-  is_guest: number
-  last_seen_ip: string | null
-  last_seen_at: number | null
-}
-
-const selectOwner = prepared<{ tokenHash: string }, TokenOwner>((db, value) =>
-  db
-    .selectFrom('access_tokens')
-    .innerJoin('users', 'users.user_id', 'access_tokens.user_id')
-    .innerJoin('devices', (join) =>
-      join
-        .onRef('devices.user_id', '=', 'access_tokens.user_id')
-        .onRef('devices.device_id', '=', 'access_tokens.device_id'),
-    )
-    .select(['access_tokens.user_id', 'access_tokens.device_id', 'users.is_admin', 'users.is_guest'])
-    .select(['devices.last_seen_ip', 'devices.last_seen_at'])
-    .where('access_tokens.token_hash', '=', value('tokenHash'))
-    .where('users.deactivated_at', 'is', null),
-)
-
-/** Whose token has this hash; nobody's if its account is deactivated. */
-export async function tokenOwner(db: Db, tokenHash: string): Promise<TokenOwner | undefined> {
-  return (await selectOwner(db, { tokenHash })).rows[0]
-}
-
-/** Makes a token the only one of its device. @param now epoch ms */
-export async function replaceToken(
-  db: Db,
-  token: { tokenHash: string; userId: UserId; deviceId: string; now: number },
-): Promise<void> {
-  const { tokenHash, userId, deviceId, now } = token
-  await db.deleteFrom('access_tokens').where('user_id', '=', userId).where('device_id', '=', deviceId).execute()
-  await db
-    .insertInto('access_tokens')
-    .values({ token_hash: tokenHash, user_id: userId, device_id: deviceId, created_at: now })
-    .execute()
 }

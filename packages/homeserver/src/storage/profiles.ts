@@ -27,3 +27,8 @@ export async function putProfileField(db: Db, userId: UserId, field: ProfileFiel
 export async function removeProfileField(db: Db, userId: UserId, name: string): Promise<void> {
   await db.deleteFrom('profile_fields').where('user_id', '=', userId).where('name', '=', name).execute()
 }
+
+/** Removes all fields of a user. */
+export async function removeProfile(db: Db, userId: UserId): Promise<void> {
+  await db.deleteFrom('profile_fields').where('user_id', '=', userId).execute()
+}

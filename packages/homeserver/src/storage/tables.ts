@@ -16,9 +16,10 @@ export type Tables = {
   filters: { user_id: UserId; filter_id: string; definition: string }
   registration_tokens: RegistrationTokensTable
   uia_sessions: UiaSessionsTable
+  short_lived_tokens: ShortLivedTokensTable
 
   devices: DevicesTable
-  access_tokens: { token_hash: string; user_id: UserId; device_id: string; created_at: number }
+  access_tokens: AccessTokensTable
   one_time_keys: OneTimeKeysTable
   fallback_keys: {
     user_id: UserId
@@ -29,6 +30,8 @@ export type Tables = {
     used: number
   }
   cross_signing_keys: { user_id: UserId; usage: CrossSigningUsage; key: string }
+  key_backups: KeyBackupsTable
+  key_backup_sessions: KeyBackupSessionsTable
   key_signatures: { signer: UserId; user_id: UserId; target: string; signatures: string }
 
   device_messages: DeviceMessagesTable
@@ -63,6 +66,8 @@ export type UsersTable = {
   is_guest: number
   created_at: number
   deactivated_at: number | null
+  /** 1 if they asked for what they wrote to be forgotten. */
+  erased: Generated<number>
 }
 
 type RegistrationTokensTable = {
@@ -80,6 +85,49 @@ export type UiaSessionsTable = {
   completed: string
   state: string
   created_at: number
+}
+
+export type ShortLivedTokenPurpose = 'shared secret registration' | 'login' | 'openid'
+
+type ShortLivedTokensTable = {
+  token_hash: string
+  purpose: ShortLivedTokenPurpose
+  user_id: UserId | null
+  expires_at: number
+}
+
+export type AccessTokensTable = {
+  token_hash: string
+  user_id: UserId
+  device_id: string
+  created_at: number
+  /** `null`: it does not expire. */
+  expires_at: number | null
+  /** The refresh token that renews it. */
+  refresh_hash: string | null
+  /** The token that this one replaces as soon as it is used. */
+  replaces: string | null
+}
+
+export type KeyBackupsTable = {
+  user_id: UserId
+  version: number
+  algorithm: string
+  auth_data: string
+  /** Raised by every change of the keys. */
+  etag: number
+  deleted: number
+}
+
+export type KeyBackupSessionsTable = {
+  user_id: UserId
+  version: number
+  room_id: string
+  session_id: string
+  first_message_index: number
+  forwarded_count: number
+  is_verified: number
+  session_data: string
 }
 
 export type DevicesTable = {

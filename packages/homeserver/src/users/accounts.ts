@@ -18,7 +18,8 @@ export type Accounts = {
   create(account: { localpart: string; password: string; admin: boolean }): Promise<Created>
 }
 
-type NewAccount = { userId: UserId; passwordHash: string; admin: boolean }
+/** A guest has no password. */
+type NewAccount = { userId: UserId; passwordHash: string | null; admin: boolean; guest?: boolean }
 
 type Created =
   | { kind: 'created'; userId: UserId }
@@ -31,7 +32,7 @@ export function createAccounts(store: Store, clock: Clock, serverName: ServerNam
 
   /** @returns `false` if the user ID is taken */
   async function added(tx: Tx, account: NewAccount): Promise<boolean> {
-    if (!(await addAccount(tx.db, { ...account, now: clock.now() }))) return false
+    if (!(await addAccount(tx.db, { guest: false, ...account, now: clock.now() }))) return false
     // The token was for the first admin, and there is one now.
     if (account.admin) await removeAdminTokens(tx.db)
     return true

@@ -6,6 +6,7 @@ import type { Attempts } from './attempts.ts'
 import { accountNamed, type NamedUser } from './identifiers.ts'
 import type { Passwords } from './passwords.ts'
 import type { DeviceWish, Session, Sessions } from './sessions.ts'
+import type { ShortLivedTokens } from './short-lived-tokens.ts'
 
 type PasswordLogin = { named: NamedUser; password: string; device: DeviceWish; ip: string }
 
@@ -16,6 +17,8 @@ export type Login = {
    * was right, `M_LIMIT_EXCEEDED` after too many failures
    */
   login(login: PasswordLogin): Promise<{ userId: UserId } & Session>
+  /** The same with `m.login.token`. @throws `M_FORBIDDEN` for a token that is not good */
+  loginWithToken(login: { token: string; device: DeviceWish; ip: string }): Promise<{ userId: UserId } & Session>
 }
 
 /**
@@ -49,9 +52,11 @@ export function createLogin(deps: {
   store: Store
   serverName: ServerName
   checkPassword: CheckPassword
+  takeLoginToken: ShortLivedTokens['takeLoginToken']
+  attempts: Attempts
   sessions: Sessions
 }): Login {
-  const { store, serverName, checkPassword, sessions } = deps
+  const { store, serverName, checkPassword, takeLoginToken, attempts, sessions } = deps
   return {
     async login({ named, password, device, ip }) {
       const proven = await checkPassword(accountNamed(named, serverName), password, ip)
@@ -64,6 +69,20 @@ export function createLogin(deps: {
         if (account.password_hash !== hash) throw wrongPassword()
         return { userId, ...(await sessions.createSession(tx, userId, device)) }
       })
+    },
+
+    async loginWithToken({ token, device, ip }) {
+      attempts.check(ip)
+      const session = await store.transaction(async (tx) => {
+        const userId = await takeLoginToken(tx, token)
+        if (userId === undefined) return undefined
+        const account = await findAccount(tx.db, userId)
+        if (account?.deactivated_at !== null) throw deactivated()
+        return { userId, ...(await sessions.createSession(tx, userId, device)) }
+      })
+      if (session) return session
+      attempts.failed(ip)
+      throw forbidden('Invalid login token')
     },
   }
 }

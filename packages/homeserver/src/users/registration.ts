@@ -1,5 +1,5 @@
 import type { Settings } from '../config/settings.ts'
-import { forbidden, invalidParam, missingParam } from '../matrix/errors.ts'
+import { forbidden, invalidParam, MatrixError, missingParam } from '../matrix/errors.ts'
 import type { UserId } from '../matrix/ids.ts'
 import { isObject, type Json } from '../matrix/json.ts'
 import type { Random } from '../platform/random.ts'
@@ -22,6 +22,7 @@ type RegistrationWish = {
   deviceId?: string | undefined
   displayName?: string | undefined
   inhibitLogin?: boolean | undefined
+  renewable?: boolean | undefined
 }
 
 export type Registered = { kind: 'registered'; userId: UserId; session: Session | undefined }
@@ -37,6 +38,8 @@ export type Registration = {
     auth: unknown,
     ip: string,
   ): Promise<Registered | { kind: 'challenge'; challenge: Challenge }>
+  /** `POST /register` for a guest. @throws `M_GUEST_ACCESS_FORBIDDEN` where the settings let none in */
+  registerGuest(displayName: string | undefined): Promise<{ userId: UserId; session: Session }>
   /**
    * `GET /register/available`: returns if the name is free.
    * @throws `M_FORBIDDEN`, `M_USER_IN_USE`, `M_INVALID_USERNAME`
@@ -57,7 +60,7 @@ const FLOWS: Record<'token' | 'open', readonly Flow[]> = {
 export function createRegistration(deps: {
   store: Store
   random: Random
-  settings: Pick<Settings, 'serverName' | 'registration'>
+  settings: Pick<Settings, 'serverName' | 'registration' | 'allowGuests'>
   accounts: Accounts
   passwords: Passwords
   attempts: Attempts
@@ -80,7 +83,8 @@ export function createRegistration(deps: {
 
   async function logIn(tx: Tx, userId: UserId, wish: Remembered): Promise<Registered> {
     if (wish.inhibitLogin) return { kind: 'registered', userId, session: undefined }
-    const device = { deviceId: wish.deviceId, displayName: wish.displayName }
+    const { deviceId, displayName, renewable } = wish
+    const device = { deviceId, displayName, renewable }
     return { kind: 'registered', userId, session: await sessions.createSession(tx, userId, device) }
   }
 
@@ -107,8 +111,9 @@ export function createRegistration(deps: {
       const registered = await logIn(tx, userId, wish)
       if (proof.sessionId) {
         const deviceId = registered.session?.deviceId
-        const { displayName, inhibitLogin } = wish
-        await setUiaState(tx.db, proof.sessionId, JSON.stringify({ userId, deviceId, displayName, inhibitLogin }))
+        const { displayName, inhibitLogin, renewable } = wish
+        const remembered = { userId, deviceId, displayName, inhibitLogin, renewable }
+        await setUiaState(tx.db, proof.sessionId, JSON.stringify(remembered))
       }
       return registered
     })
@@ -143,6 +148,15 @@ export function createRegistration(deps: {
       )
       if ('kind' in outcome) return outcome
       return { kind: 'challenge', challenge: await uia.challenge(session, request, outcome) }
+    },
+
+    async registerGuest(displayName) {
+      if (!settings.allowGuests) throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot register here')
+      const userId = generatedUserId()
+      return store.transaction(async (tx) => {
+        await accounts.add(tx, { userId, passwordHash: null, admin: false, guest: true })
+        return { userId, session: await sessions.createSession(tx, userId, { deviceId: undefined, displayName }) }
+      })
     },
 
     async requireAvailable(username) {

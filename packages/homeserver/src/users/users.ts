@@ -1,7 +1,9 @@
 import type { Settings } from '../config/settings.ts'
+import type { UserId } from '../matrix/ids.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
-import type { Store } from '../storage/store.ts'
+import type { Store, Tx } from '../storage/store.ts'
+import { type AccountChanges, createAccountChanges } from './account-changes.ts'
 import { type AccountData, createAccountData } from './account-data.ts'
 import { type Accounts, createAccounts } from './accounts.ts'
 import { createAttempts } from './attempts.ts'
@@ -13,6 +15,8 @@ import { createPushRules, type PushRules } from './push-rules.ts'
 import { createRegistration, type Registration } from './registration.ts'
 import { createRegistrationTokens, type RegistrationTokens } from './registration-tokens.ts'
 import type { Sessions } from './sessions.ts'
+import { createSharedSecretRegistration, type SharedSecretRegistration } from './shared-secret-registration.ts'
+import { createShortLivedTokens, type ShortLivedTokens } from './short-lived-tokens.ts'
 import { createUia, type Uia } from './uia.ts'
 import { createStages } from './uia-stages.ts'
 
@@ -20,6 +24,9 @@ import { createStages } from './uia-stages.ts'
 export type Users = Pick<Accounts, 'exists' | 'create'> &
   Registration &
   Login &
+  SharedSecretRegistration &
+  AccountChanges &
+  Pick<ShortLivedTokens, 'newLoginToken' | 'newOpenIdToken' | 'openIdUser'> &
   Profiles &
   AccountData &
   Filters & {
@@ -34,15 +41,26 @@ export type UsersDependencies = {
   store: Store
   clock: Clock
   random: Random
-  settings: Pick<Settings, 'serverName' | 'registration' | 'registrationToken' | 'rateLimits' | 'passwordHash'>
+  settings: Pick<
+    Settings,
+    | 'serverName'
+    | 'registration'
+    | 'registrationToken'
+    | 'registrationSharedSecret'
+    | 'allowGuests'
+    | 'rateLimits'
+    | 'passwordHash'
+  >
   /** Access tokens and devices. */
   sessions: Sessions
+  /** Forgets the keys that only this user could use, when the account is closed. */
+  forgetKeys(tx: Tx, userId: UserId): Promise<void>
   /** Without it, users of other servers have no profile here. */
   remoteProfile?: RemoteProfile
 }
 
 export function createUsers(dependencies: UsersDependencies): Users {
-  const { store, clock, random, settings, sessions } = dependencies
+  const { store, clock, random, settings, sessions, forgetKeys } = dependencies
   const { serverName } = settings
   const remoteProfile = dependencies.remoteProfile ?? (async () => undefined)
 
@@ -58,12 +76,17 @@ export function createUsers(dependencies: UsersDependencies): Users {
     checks: createStages({ serverName, checkPassword, tokens, attempts }),
   })
   const pushRules = createPushRules(store)
+  const { takeLoginToken, ...shortLivedTokens } = createShortLivedTokens(store, clock, random)
+  const secret = settings.registrationSharedSecret
 
   return {
     exists: accounts.exists,
     create: accounts.create,
     ...createRegistration({ store, random, settings, accounts, passwords, attempts, tokens, uia, sessions }),
-    ...createLogin({ store, serverName, checkPassword, sessions }),
+    ...createLogin({ store, serverName, checkPassword, takeLoginToken, attempts, sessions }),
+    ...createSharedSecretRegistration({ store, clock, random, secret, accounts, passwords, sessions }),
+    ...createAccountChanges({ store, clock, passwords, sessions, forgetKeys }),
+    ...shortLivedTokens,
     ...createProfiles(store, serverName, remoteProfile),
     ...createAccountData(store, pushRules),
     ...createFilters(store),

@@ -39,7 +39,8 @@ export async function accountsOn(store: Store, options: Options = {}): Promise<A
     clock,
     random: createSeededRandom('accounts'),
     settings,
-    sessions: createSession ? { createSession } : devices,
+    sessions: createSession ? { ...devices, createSession } : devices,
+    forgetKeys: async () => {},
     ...(remoteProfile && { remoteProfile }),
   })
   const baseUrl = () => settings.publicBaseUrl ?? 'https://listener.example.org:8448'
@@ -104,6 +105,9 @@ function devicesInMemory() {
         requesters.set(accessToken, { userId, deviceId, isGuest: false, isAdmin: false })
       })
       return { deviceId, accessToken }
+    },
+    async endSessions(tx, userId, but) {
+      tx.afterCommit(() => end((one) => one.userId === userId && one.deviceId !== but))
     },
   }
   return {

@@ -3,12 +3,12 @@ import type { App } from '../app.ts'
 import { clientPaths } from './versions-of.ts'
 
 const CAPABILITIES = {
-  'm.change_password': { enabled: false },
+  'm.change_password': { enabled: true },
   'm.profile_fields': { enabled: true },
   'm.set_displayname': { enabled: true },
   'm.set_avatar_url': { enabled: true },
   'm.3pid_changes': { enabled: false },
-  'm.get_login_token': { enabled: false },
+  'm.get_login_token': { enabled: true },
 }
 
 /** Client-server API, "Capabilities negotiation". */

@@ -18,10 +18,10 @@ export function crossSigning(app: App, ctx: Context): void {
   for (const path of clientPaths('/keys/device_signing/upload')) {
     app.post(path, { schema: uploadSchema }, async (request) => {
       const { userId } = request.requester
-      if (await ctx.devices.crossSigning.needsConfirmation(userId, request.body)) {
+      if ((await ctx.devices.crossSigning.upload(userId, request.body, false)) === 'needs confirmation') {
         await requireAuth(ctx, request, request.body.auth)
+        await ctx.devices.crossSigning.upload(userId, request.body, true)
       }
-      await ctx.devices.crossSigning.upload(userId, request.body)
       return {}
     })
   }

@@ -1,12 +1,14 @@
 import type { Context } from '../../context.ts'
 import type { App } from '../app.ts'
 import { requireAccessToken } from '../client-auth.ts'
+import { account, sharedSecretRegistration } from './account.ts'
 import { accountData } from './account-data.ts'
 import { capabilities } from './capabilities.ts'
 import { crossSigning } from './cross-signing.ts'
 import { deviceListRefresh } from './device-list-refresh.ts'
 import { deviceManagement } from './device-management.ts'
 import { filter } from './filter.ts'
+import { keyBackup } from './key-backup.ts'
 import { keys } from './keys.ts'
 import { login } from './login.ts'
 import { logout } from './logout.ts'
@@ -27,6 +29,8 @@ export function clientApi(app: App, ctx: Context): void {
   registration(app, ctx)
   login(app, ctx)
   logout(app, ctx)
+  account(app, ctx)
+  sharedSecretRegistration(app, ctx)
   whoami(app, ctx)
   capabilities(app, ctx)
   filter(app, ctx)
@@ -35,6 +39,7 @@ export function clientApi(app: App, ctx: Context): void {
   pushRules(app, ctx)
   deviceManagement(app, ctx)
   keys(app, ctx)
+  keyBackup(app, ctx)
   crossSigning(app, ctx)
   toDevice(app, ctx)
   syncRoutes(app, ctx)

@@ -1,9 +1,10 @@
 import { Type } from 'typebox'
 import type { Context } from '../../context.ts'
-import { invalidParam, MatrixError, missingParam } from '../../matrix/errors.ts'
+import { invalidParam, missingParam } from '../../matrix/errors.ts'
 import type { App } from '../app.ts'
 import { plainText } from '../plain-text.ts'
 import { AuthenticationRequired } from '../uia.ts'
+import { sessionFields } from './session-fields.ts'
 import { clientPaths } from './versions-of.ts'
 
 const registerSchema = {
@@ -26,14 +27,18 @@ const config = { public: true }
 export function registration(app: App, ctx: Context): void {
   for (const path of clientPaths('/register')) {
     app.post(path, { schema: registerSchema, config }, async (request) => {
-      checkKind(request.query.kind)
       const { body } = request
+      if (isGuest(request.query.kind)) {
+        const { userId, session } = await ctx.users.registerGuest(body.initial_device_display_name)
+        return { user_id: userId, home_server: ctx.settings.serverName, ...sessionFields(session) }
+      }
       const wish = {
         username: body.username,
         password: body.password,
         deviceId: body.device_id || undefined,
         displayName: body.initial_device_display_name,
         inhibitLogin: body.inhibit_login,
+        renewable: body.refresh_token,
       }
       const outcome = await ctx.users.register(wish, body.auth, request.ip)
       if (outcome.kind === 'challenge') throw new AuthenticationRequired(outcome.challenge)
@@ -41,7 +46,7 @@ export function registration(app: App, ctx: Context): void {
       return {
         user_id: userId,
         home_server: ctx.settings.serverName,
-        ...(session && { access_token: session.accessToken, device_id: session.deviceId }),
+        ...(session && sessionFields(session)),
       }
     })
   }
@@ -64,8 +69,7 @@ export function registration(app: App, ctx: Context): void {
   )
 }
 
-function checkKind(kind = 'user'): void {
-  if (kind === 'user') return
-  if (kind !== 'guest') throw invalidParam('kind is neither user nor guest')
-  throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot register here')
+function isGuest(kind = 'user'): boolean {
+  if (kind !== 'user' && kind !== 'guest') throw invalidParam('kind is neither user nor guest')
+  return kind === 'guest'
 }

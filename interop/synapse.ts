@@ -117,7 +117,7 @@ export async function startSynapse(options: SynapseOptions = {}): Promise<Synaps
 }
 
 /** A loopback TCP port that nothing listened on a moment ago. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as { port: number }

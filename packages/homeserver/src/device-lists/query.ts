@@ -32,7 +32,7 @@ export async function remoteKeys(
   const { store } = parts
   const before = await readAll(userIds, (some) => storage.ledgerRows(store.db, some))
   const missing = userIds.filter((userId) => !refresh.isAtHand(before.get(userId)))
-  if (missing.length > 0) await refresh.obtain(requester, missing, waitMs)
+  const obtained = missing.length > 0 ? await refresh.obtain(requester, missing, waitMs) : new Set()
 
   const snapshots = await readAll(userIds, (some) => storage.snapshotRows(store.db, some))
   const users = new Map<UserId, RemoteUserKeys>()
@@ -42,8 +42,7 @@ export async function remoteKeys(
   const failures: RemoteKeys['failures'] = new Map()
   const after = await readAll(missing, (some) => storage.ledgerRows(store.db, some))
   for (const userId of missing) {
-    const row = after.get(userId)
-    if (refresh.isAtHand(row) || isRefused(row)) continue
+    if (obtained.has(userId) || isRefused(after.get(userId))) continue
     failures.set(serverNameOf(userId), { status: 503, message: 'The server could not be asked for its newest keys' })
   }
   return { users, failures }

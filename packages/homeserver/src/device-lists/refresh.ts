@@ -34,8 +34,9 @@ export type Refresh = {
   /**
    * Fetches lists that a `/keys/query` needs and that are not at hand; waits until they are, or `waitMs` is over.
    * Users with whom no room is shared count as refreshes do.
+   * @returns whose lists are here
    */
-  obtain(requester: UserId, userIds: readonly UserId[], waitMs: number): Promise<void>
+  obtain(requester: UserId, userIds: readonly UserId[], waitMs: number): Promise<ReadonlySet<UserId>>
   /** Fetches these lists again because an operator asks, as insistently as for a person, and outside of their bounds. */
   refreshByOperator(userIds: readonly UserId[]): Promise<OperatorOutcome[]>
   /** Whether the list in this row may be used without asking. */
@@ -199,6 +200,7 @@ export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow
     async obtain(requester, userIds, waitMs) {
       const wanted = userIds.filter((userId) => transport.isAllowed(serverNameOf(userId)))
       const rows = await storage.ledgerRows(store.db, wanted)
+      const here = new Set<UserId>()
       await Promise.all(
         wanted.map(async (userId) => {
           const known = rows.get(userId)
@@ -207,9 +209,10 @@ export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow
           // A list that failed lately rests until it is due: what is known is the answer for now.
           const rests = row.tracked === 1 && row.next_attempt_at > clock.now()
           if (!isLeased(row) && (rests || (await begin(asked, false)))) return
-          await ending(asked, waitMs)
+          if ((await ending(asked, waitMs)) === 'here') here.add(userId)
         }),
       )
+      return here
     },
   }
 }

@@ -108,6 +108,15 @@ forEachDatabase((database) => {
       assert.equal(far.gets(bob), 2)
     })
 
+    test('without a cache asks every time, and a query too', async () => {
+      const { alice, bob, far } = await strangers(database, { deviceLists: { refreshCache: 0 } })
+      for (let i = 0; i < 3; i++) assert.equal((await refresh(alice, bob)).status, 202)
+      assert.equal(far.gets(bob), 3)
+      const seen = await queryKeys(alice, bob, 1_000)
+      assert.deepEqual([seen.device_keys[bob.userId], seen.failures], [bob.keysOf([]), {}])
+      assert.equal(far.gets(bob), 4)
+    })
+
     test('is served on every route that the proposal has had', async () => {
       const { alice, bob, advance } = await strangers(database)
       const user = encodeURIComponent(bob.userId)

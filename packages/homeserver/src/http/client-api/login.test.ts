@@ -12,10 +12,12 @@ function password(user: string, secret = 'secret') {
   return { type: 'm.login.password', identifier: { type: 'm.id.user', user }, password: secret }
 }
 
-test('login by password is what is offered', async () => {
+test('login by password or token is what is offered', async () => {
   const { ask } = await openAccounts()
   for (const path of [LOGIN, '/_matrix/client/r0/login']) {
-    assert.deepEqual((await ask('GET', path)).body, { flows: [{ type: 'm.login.password' }] })
+    assert.deepEqual((await ask('GET', path)).body, {
+      flows: [{ type: 'm.login.password' }, { type: 'm.login.token', get_login_token: true }],
+    })
   }
 })
 

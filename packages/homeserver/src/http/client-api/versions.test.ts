@@ -42,7 +42,7 @@ test('capabilities are for those who are logged in', async () => {
   const { token } = await user('alice')
   const { body } = await ask('GET', '/_matrix/client/v3/capabilities', undefined, token)
   const capabilities = body.capabilities as Record<string, { enabled: boolean }>
-  assert.equal(capabilities['m.change_password']?.enabled, false)
+  assert.equal(capabilities['m.change_password']?.enabled, true)
   assert.equal(capabilities['m.profile_fields']?.enabled, true)
   assert.equal((await ask('GET', '/_matrix/client/v3/capabilities')).body.errcode, 'M_MISSING_TOKEN')
 })

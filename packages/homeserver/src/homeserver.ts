@@ -22,6 +22,7 @@ import { lockDataFolder } from './platform/data-folder.ts'
 import { createLogger } from './platform/logger.ts'
 import type { Platform } from './platform/platform.ts'
 import { systemRandom } from './platform/random.ts'
+import { type SocketAddress, socketAddress } from './platform/socket-address.ts'
 import { createSystemNetwork } from './platform/system-network.ts'
 import { createWorkerLoop } from './platform/worker-loop.ts'
 import { type Backend, postgresBackend, sqliteBackend } from './storage/dialect.ts'
@@ -44,6 +45,8 @@ export type Homeserver = {
   firstStart: boolean
   /** Where clients reach it. */
   baseUrl(): string
+  /** Where it listens, with the ports that the system chose; `undefined` for what it does not listen on. */
+  listening(): { plain: string | undefined; tls: string | undefined }
   /** Does the background work, without listening to anybody. */
   startWorkers(): Promise<void>
   /** Listens, and does the background work. */
@@ -184,6 +187,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
   })
 
   let listeners: Listeners | undefined
+  let socket: SocketAddress | undefined
   const baseUrl = () => {
     if (settings.publicBaseUrl) return settings.publicBaseUrl
     return `http://${addressText(listeners?.plain ?? settings.listen)}`
@@ -224,13 +228,18 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     app,
     firstStart,
     baseUrl,
+    listening() {
+      const { plain, tls } = listeners ?? {}
+      return { plain: plain && addressText(plain), tls: tls && addressText(tls) }
+    },
     startWorkers,
     async start() {
       const operators = folder && (await createOperatorApp(ctx))
+      socket = folder && socketAddress(dataDir, 'evergreen.sock')
       const plan = {
         plain: settings.listen,
         tls: settings.tlsListen && { address: settings.tlsListen, certificate: await certificate() },
-        socket: operators && { path: join(dataDir, 'evergreen.sock'), handler: operators.routing },
+        socket: operators && { path: socket!.path, handler: operators.routing },
       }
       listeners = await openListeners(app.routing, plan, clock)
       await startWorkers()
@@ -245,6 +254,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       await app.close()
       await store.close()
       await network.close()
+      socket?.release()
       folder?.release()
     },
   }

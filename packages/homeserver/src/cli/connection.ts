@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -5,6 +6,7 @@ import { text } from 'node:stream/consumers'
 import type { Settings } from '../config/settings.ts'
 import { createHomeserver } from '../homeserver.ts'
 import { createOperatorApp } from '../http/ops/index.ts'
+import { type SocketAddress, socketAddress } from '../platform/socket-address.ts'
 
 /** One call to the operator API: the same whether a server is running or not. */
 export type OperatorApi = {
@@ -18,7 +20,7 @@ export type OperatorApi = {
  * without listening to anybody.
  */
 export async function connectOperatorApi(settings: Settings): Promise<OperatorApi> {
-  const socketPath = join(settings.dataDir, 'evergreen.sock')
+  const { path: socketPath, release } = socketIn(settings.dataDir)
   const running = await overSocket(socketPath, 'GET', '/device_lists/stale?server=-').then(
     () => true,
     () => false,
@@ -26,9 +28,10 @@ export async function connectOperatorApi(settings: Settings): Promise<OperatorAp
   if (running) {
     return {
       call: async (method, path, body) => readAnswer(await overSocket(socketPath, method, path, body)),
-      close: async () => {},
+      close: async () => release(),
     }
   }
+  release()
   const homeserver = await createHomeserver({ ...settings, logLevel: 'fatal' })
   await homeserver.startWorkers()
   const app = await createOperatorApp(homeserver.ctx)
@@ -42,6 +45,12 @@ export async function connectOperatorApi(settings: Settings): Promise<OperatorAp
       await homeserver.stop()
     },
   }
+}
+
+/** A folder that is not there has no socket. */
+function socketIn(dataDir: string): SocketAddress {
+  if (existsSync(dataDir)) return socketAddress(dataDir, 'evergreen.sock')
+  return { path: join(dataDir, 'evergreen.sock'), release: () => {} }
 }
 
 type Answer = { status: number; body: string }

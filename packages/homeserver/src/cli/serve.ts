@@ -1,6 +1,5 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { addressText } from '../config/print.ts'
 import type { Settings } from '../config/settings.ts'
 import { createHomeserver, type Homeserver } from '../homeserver.ts'
 
@@ -19,8 +18,8 @@ export async function serve(settings: Settings, warnings: readonly string[]): Pr
   const stopped = untilStopped(homeserver)
   await homeserver.start()
   await showFirstToken(settings, await users.ensureFirstToken())
-  const tls = settings.tlsListen && addressText(settings.tlsListen)
-  log.info({ serverName: settings.serverName, listen: addressText(settings.listen), tls }, 'listening')
+  const { plain: listen, tls } = homeserver.listening()
+  log.info({ serverName: settings.serverName, listen, tls }, 'listening')
   await stopped
 }
 

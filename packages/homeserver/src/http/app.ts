@@ -72,6 +72,11 @@ export async function createApp(ctx: Context): Promise<App> {
     reply.headers(CORS)
     if (request.method === 'OPTIONS') return reply.code(204).send()
   })
+  // A server that stops does not wait for connections to be used again.
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    if (ctx.shutdown.aborted) reply.header('Connection', 'close')
+    done(null, payload)
+  })
   const allowedMethods = rememberRoutes(app)
   app.setNotFoundHandler((request) => {
     const allow = allowedMethods(request.url)

@@ -50,6 +50,7 @@ export async function accountsOn(store: Store, options: Options = {}): Promise<A
     log: silentLogger,
     store,
     baseUrl,
+    shutdown: new AbortController().signal,
     users,
     devices,
   } as unknown as Context)

@@ -2,6 +2,8 @@ import type { Context } from '../../context.ts'
 import type { App } from '../app.ts'
 import { requireSignature } from '../federation-auth.ts'
 import { keysServer } from './keys-server.ts'
+import { openId } from './openid.ts'
+import { queryProfile } from './query-profile.ts'
 import { transactions } from './transactions.ts'
 import { userDevices } from './user-devices.ts'
 import { userKeys } from './user-keys.ts'
@@ -12,6 +14,8 @@ export function federationApi(app: App, ctx: Context): void {
   requireSignature(app, ctx)
   version(app)
   keysServer(app, ctx)
+  openId(app, ctx)
+  queryProfile(app, ctx)
   transactions(app, ctx)
   userDevices(app, ctx)
   userKeys(app, ctx)

@@ -9,6 +9,7 @@ import { noSharedRooms, type SharedRooms } from './device-lists/tracking.ts'
 import { createDevices } from './devices/devices.ts'
 import { createFederation } from './federation/federation.ts'
 import { loadSigningKey } from './federation/own-keys.ts'
+import { createRemoteProfiles } from './federation/remote-profiles.ts'
 import { createSender } from './federation/sender.ts'
 import { createTransactions, type EduHandler } from './federation/transactions.ts'
 import { type App, createApp } from './http/app.ts'
@@ -146,7 +147,8 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     await keyBackup.forget(tx, userId)
     await devices.crossSigning.forget(tx, userId)
   }
-  const users = createUsers({ store, clock, random, settings, sessions: devices, forgetKeys })
+  const remoteProfile = createRemoteProfiles(clock, federation.request)
+  const users = createUsers({ store, clock, random, settings, sessions: devices, forgetKeys, remoteProfile })
   const sender = createSender({
     store,
     clock,

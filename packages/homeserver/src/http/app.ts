@@ -11,6 +11,7 @@ import { errorHandler } from './errors.ts'
 import { federationApi } from './federation-api/index.ts'
 import { rememberRoutes } from './method-not-allowed.ts'
 import { opsApi } from './ops/index.ts'
+import { createSpend, limitRates, type RateLimit } from './rate-limits.ts'
 
 /** Fastify with TypeBox: a route's schema gives the types of what the route reads. */
 export type App = FastifyInstance<
@@ -35,6 +36,8 @@ declare module 'fastify' {
     guests?: boolean
     /** The body is read and thrown away, whatever it is. */
     ignoreBody?: boolean
+    /** What it is limited as. */
+    costs?: RateLimit
   }
 }
 
@@ -86,8 +89,10 @@ export async function createApp(ctx: Context): Promise<App> {
     })
   })
 
+  const spend = createSpend(ctx)
+  limitRates(app, spend)
   await app.register(async (scope) => clientApi(scope as App, ctx))
-  await app.register(async (scope) => federationApi(scope as App, ctx))
+  await app.register(async (scope) => federationApi(scope as App, ctx, spend))
   await app.register(async (scope) => opsApi(scope as App, ctx))
   await app.ready()
   return app

@@ -6,22 +6,25 @@ import { canonicalRequest } from '../matrix/json.ts'
 import { verifyText } from '../matrix/signing.ts'
 import { parseXMatrix } from '../matrix/x-matrix.ts'
 import type { App } from './app.ts'
+import type { Spend } from './rate-limits.ts'
 
 /**
  * Requires that another server has signed the request, on every route added to `app` after this unless it is public.
  * Server-server API, "Request Authentication".
  */
-export function requireSignature(app: App, ctx: Context): void {
+export function requireSignature(app: App, ctx: Context, spend: Spend): void {
   // After the body was parsed, which is part of what is signed, and before anything looks at it.
   app.addHook('preValidation', async (request) => {
     if (request.routeOptions.config.public || request.is404) return
-    request.origin = await signerOf(request, ctx)
+    request.origin = await signerOf(request, ctx, () => spend('strangers', request.ip))
+    spend('federation', request.origin)
     await ctx.federation.destinations.heardFrom(request.origin)
     ctx.deviceLists.heardFrom(request.origin)
   })
 }
 
-async function signerOf(request: FastifyRequest, ctx: Context): Promise<ServerName> {
+/** @param payFailure called before a request is refused that has made us look for keys; may throw */
+async function signerOf(request: FastifyRequest, ctx: Context, payFailure: () => void): Promise<ServerName> {
   const header = parseXMatrix(request.headers.authorization ?? '')
   if (!header) throw unauthorized('Missing or malformed X-Matrix Authorization header')
   const { origin, destination, keyId, signature } = header
@@ -38,7 +41,9 @@ async function signerOf(request: FastifyRequest, ctx: Context): Promise<ServerNa
     ...(request.body === undefined ? {} : { content: request.body }),
   })
   const verifyKey = signed === undefined ? undefined : await ctx.federation.keyRing.keyFor(origin, keyId)
-  if (!verifyKey || !verifyText(signed!, signature, verifyKey.key))
+  if (!verifyKey || !verifyText(signed!, signature, verifyKey.key)) {
+    payFailure()
     throw unauthorized('The signature could not be verified')
+  }
   return origin
 }

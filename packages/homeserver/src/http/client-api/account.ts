@@ -18,7 +18,7 @@ const openIdSchema = { params: Type.Object({ userId: Type.String() }) }
 /** Client-server API, "Account management", "Refreshing access tokens", "Token-based user login", "OpenID". */
 export function account(app: App, ctx: Context): void {
   for (const path of clientPaths('/account/password')) {
-    app.post(path, { schema: passwordSchema }, async (request) => {
+    app.post(path, { schema: passwordSchema, config: { costs: 'account' } }, async (request) => {
       const { auth, new_password: password, logout_devices: logoutDevices = true } = request.body
       await requireAuth(ctx, request, auth)
       await ctx.users.changePassword(request.requester, { password, logoutDevices })
@@ -27,7 +27,7 @@ export function account(app: App, ctx: Context): void {
   }
 
   for (const path of clientPaths('/account/deactivate')) {
-    app.post(path, { schema: deactivateSchema }, async (request) => {
+    app.post(path, { schema: deactivateSchema, config: { costs: 'account' } }, async (request) => {
       await requireAuth(ctx, request, request.body?.auth)
       await ctx.users.deactivate(request.requester.userId, request.body?.erase ?? false)
       // Nobody here has a third-party identifier.
@@ -40,32 +40,40 @@ export function account(app: App, ctx: Context): void {
   }
 
   for (const path of ['/_matrix/client/v3/refresh', '/_matrix/client/v1/refresh']) {
-    app.post(path, { schema: refreshSchema, config: { public: true } }, async ({ body }) => {
+    app.post(path, { schema: refreshSchema, config: { public: true, costs: 'login' } }, async ({ body }) => {
       const session = await ctx.devices.renewSession(body.refresh_token)
       if (!session) throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'Unrecognized refresh token')
       return tokenFields(session)
     })
   }
 
-  app.post('/_matrix/client/v1/login/get_token', { schema: loginTokenSchema }, async (request) => {
-    await requireAuth(ctx, request, request.body?.auth)
-    const { token, expiresInMs } = await ctx.users.newLoginToken(request.requester.userId)
-    return { login_token: token, expires_in_ms: expiresInMs }
-  })
+  app.post(
+    '/_matrix/client/v1/login/get_token',
+    { schema: loginTokenSchema, config: { costs: 'account' } },
+    async (request) => {
+      await requireAuth(ctx, request, request.body?.auth)
+      const { token, expiresInMs } = await ctx.users.newLoginToken(request.requester.userId)
+      return { login_token: token, expires_in_ms: expiresInMs }
+    },
+  )
 
   for (const path of clientPaths('/user/:userId/openid/request_token')) {
-    app.post(path, { schema: openIdSchema, config: { guests: true, ignoreBody: true } }, async (request) => {
-      const { userId } = request.requester
-      if (request.params.userId !== userId) throw forbidden('A token can be had for oneself only')
-      const { token, expiresInMs } = await ctx.users.newOpenIdToken(userId)
-      const { serverName } = ctx.settings
-      return {
-        access_token: token,
-        token_type: 'Bearer',
-        matrix_server_name: serverName,
-        expires_in: Math.floor(expiresInMs / 1000),
-      }
-    })
+    app.post(
+      path,
+      { schema: openIdSchema, config: { guests: true, ignoreBody: true, costs: 'account' } },
+      async (request) => {
+        const { userId } = request.requester
+        if (request.params.userId !== userId) throw forbidden('A token can be had for oneself only')
+        const { token, expiresInMs } = await ctx.users.newOpenIdToken(userId)
+        const { serverName } = ctx.settings
+        return {
+          access_token: token,
+          token_type: 'Bearer',
+          matrix_server_name: serverName,
+          expires_in: Math.floor(expiresInMs / 1000),
+        }
+      },
+    )
   }
 }
 
@@ -86,9 +94,11 @@ const adminSchema = {
 /** `/_synapse/admin/v1/register`: what the ecosystem's tools make accounts with, by the shared secret of the settings. */
 export function sharedSecretRegistration(app: App, ctx: Context): void {
   const path = '/_synapse/admin/v1/register'
-  app.get(path, { config: { public: true } }, async () => ({ nonce: await ctx.users.registrationNonce() }))
+  app.get(path, { config: { public: true, costs: 'registration' } }, async () => ({
+    nonce: await ctx.users.registrationNonce(),
+  }))
 
-  app.post(path, { schema: adminSchema, config: { public: true } }, async ({ body }) => {
+  app.post(path, { schema: adminSchema, config: { public: true, costs: 'registration' } }, async ({ body }) => {
     const { userId, session } = await ctx.users.registerWithSharedSecret({
       ...body,
       admin: body.admin ?? false,

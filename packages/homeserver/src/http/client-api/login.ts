@@ -21,7 +21,7 @@ const schema = {
     refresh_token: Type.Optional(Type.Boolean()),
   }),
 }
-const config = { public: true }
+const config = { public: true, costs: 'login' } as const
 
 /** Client-server API, "Login" of the legacy API. */
 export function login(app: App, ctx: Context): void {

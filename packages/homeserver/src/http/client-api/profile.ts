@@ -12,14 +12,18 @@ const changeSchema = { ...fieldSchema, body: Type.Object({}) }
 /** Client-server API, "Profiles". */
 export function profile(app: App, ctx: Context): void {
   for (const path of clientPaths('/profile/:userId')) {
-    app.get(path, { schema: profileSchema, config: { public: true } }, async ({ params }) =>
+    app.get(path, { schema: profileSchema, config: { public: true, costs: 'profile' } }, async ({ params }) =>
       Object.fromEntries(await ctx.users.profile(checkedUserId(params.userId))),
     )
 
     const field = `${path}/:keyName`
-    app.get(field, { schema: fieldSchema, config: { public: true } }, async ({ params: { userId, keyName } }) => ({
-      [keyName]: await ctx.users.profileField(checkedUserId(userId), keyName),
-    }))
+    app.get(
+      field,
+      { schema: fieldSchema, config: { public: true, costs: 'profile' } },
+      async ({ params: { userId, keyName } }) => ({
+        [keyName]: await ctx.users.profileField(checkedUserId(userId), keyName),
+      }),
+    )
 
     app.put(field, { schema: changeSchema }, async ({ requester, params: { userId, keyName }, body }) => {
       await ctx.users.setProfileField(requester.userId, checkedUserId(userId), keyName, body)

@@ -21,7 +21,7 @@ const registerSchema = {
 }
 const availableSchema = { querystring: Type.Object({ username: Type.Optional(Type.String()) }) }
 const validitySchema = { querystring: Type.Object({ token: Type.Optional(Type.String()) }) }
-const config = { public: true }
+const config = { public: true, costs: 'registration' } as const
 
 /** Client-server API, "Account registration" of the legacy API, and "Token-authenticated registration". */
 export function registration(app: App, ctx: Context): void {

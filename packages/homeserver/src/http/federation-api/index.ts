@@ -1,6 +1,7 @@
 import type { Context } from '../../context.ts'
 import type { App } from '../app.ts'
 import { requireSignature } from '../federation-auth.ts'
+import type { Spend } from '../rate-limits.ts'
 import { keysServer } from './keys-server.ts'
 import { openId } from './openid.ts'
 import { queryProfile } from './query-profile.ts'
@@ -10,8 +11,8 @@ import { userKeys } from './user-keys.ts'
 import { version } from './version.ts'
 
 /** The server-server API: one file per module of the specification. */
-export function federationApi(app: App, ctx: Context): void {
-  requireSignature(app, ctx)
+export function federationApi(app: App, ctx: Context, spend: Spend): void {
+  requireSignature(app, ctx, spend)
   version(app)
   keysServer(app, ctx)
   openId(app, ctx)

@@ -1,4 +1,4 @@
-import { invalidParam, MatrixError, missingParam } from '../matrix/errors.ts'
+import { forbidden, invalidParam, MatrixError, missingParam } from '../matrix/errors.ts'
 import type { UserId } from '../matrix/ids.ts'
 import { canonicalJson, entriesOf, isObject } from '../matrix/json.ts'
 import { verifyJson, verifyKeyFrom } from '../matrix/signing.ts'
@@ -8,6 +8,7 @@ import {
   putCrossSigningKeys,
   removeCrossSigningKeys,
 } from '../storage/cross-signing.ts'
+import { findDevice } from '../storage/devices.ts'
 import type { Tx } from '../storage/store.ts'
 import type { CrossSigningUsage } from '../storage/tables.ts'
 import type { DeviceParts } from './ports.ts'
@@ -19,7 +20,7 @@ export type CrossSigning = {
   /**
    * Keeps cross-signing keys, all or none. Client-server API, "POST /keys/device_signing/upload".
    * @param confirmed whether the user has confirmed it. That is not needed if there are none yet, or nothing would change
-   * @throws `M_INVALID_PARAM`, `M_MISSING_PARAM`, `M_INVALID_SIGNATURE`
+   * @throws `M_INVALID_PARAM`, `M_MISSING_PARAM`, `M_INVALID_SIGNATURE`; `M_FORBIDDEN` for a key that is the ID of a device
    */
   upload(userId: UserId, upload: CrossSigningUpload, confirmed: boolean): Promise<'done' | 'needs confirmation'>
   /** Forgets a user's cross-signing keys, as part of a transaction. */
@@ -42,6 +43,10 @@ export function createCrossSigning({ store, lists }: DeviceParts): CrossSigning 
       return store.transaction(async (tx) => {
         // Before it is read: what two uploads at the same time find must not be the same.
         await tx.position()
+        for (const key of given.values()) {
+          if (await findDevice(tx.db, userId, publicKeyOf(key)!.publicKey))
+            throw forbidden('A device has this key as its ID')
+        }
         const stored = await crossSigningKeys(tx.db, [userId])
         const before = new Map(stored.map((row): [CrossSigningUsage, Key] => [row.usage, JSON.parse(row.key)]))
         if (!confirmed && isReplaced(before, given)) return 'needs confirmation'

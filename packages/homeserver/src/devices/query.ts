@@ -92,13 +92,12 @@ function placeOf(answer: Answer, { usage, user_id }: CrossSigningKeyRow, request
   return user_id === requester ? answer.userSigningKeys : undefined
 }
 
-/** Devices with keys, each with its name in `unsigned`. */
+/** Devices with keys, each with `unsigned`, where its name is if it has one. */
 function deviceKeysText(devices: readonly LocalDevice[]): string {
   const members = devices.flatMap(({ device_id, device_keys, display_name }) => {
     if (device_keys === null) return []
-    if (display_name === null) return [`${JSON.stringify(device_id)}:${device_keys}`]
-    // Keys are kept without `unsigned`, as a non-empty object: the name goes in before the closing brace.
-    const unsigned = JSON.stringify({ device_display_name: display_name })
+    // Keys are kept without `unsigned`, as a non-empty object: it goes in before the closing brace.
+    const unsigned = JSON.stringify(display_name === null ? {} : { device_display_name: display_name })
     return [`${JSON.stringify(device_id)}:${device_keys.slice(0, -1)},"unsigned":${unsigned}}`]
   })
   return `{${members.join(',')}}`
@@ -140,7 +139,8 @@ export function readKeyQuery(body: unknown): Map<UserId, string[]> | undefined {
   for (const [userId, devices] of Object.entries(body)) {
     if (!isUserId(userId)) return undefined
     // Older clients send an empty object, or nothing, for "all".
-    if (devices !== null && !isObject(devices) && !Array.isArray(devices)) return undefined
+    const all = devices === null || (isObject(devices) && Object.keys(devices).length === 0)
+    if (!all && !Array.isArray(devices)) return undefined
     const wanted = Array.isArray(devices) ? devices : []
     if (!wanted.every((deviceId) => typeof deviceId === 'string')) return undefined
     asked.set(userId, wanted)

@@ -1,5 +1,6 @@
 import { invalidParam } from '../matrix/errors.ts'
 import type { UserId } from '../matrix/ids.ts'
+import { verifyKeyFrom } from '../matrix/signing.ts'
 import { opaqueId, tokenHash } from '../platform/random.ts'
 import * as tokens from '../storage/access-tokens.ts'
 import { crossSigningKeys } from '../storage/cross-signing.ts'
@@ -54,6 +55,14 @@ export function createSessions({ store, clock, random, lists }: DeviceParts): Se
     ).join('')
   }
 
+  async function isCrossSigningKey(tx: Tx, userId: UserId, deviceId: string): Promise<boolean> {
+    if (!verifyKeyFrom(deviceId)) return false
+    // Before they are read: from here to the commit nobody uploads one.
+    await tx.position()
+    const keys = await crossSigningKeys(tx.db, [userId])
+    return keys.some(({ key }) => Object.hasOwn(JSON.parse(key).keys, `ed25519:${deviceId}`))
+  }
+
   async function end(tx: Tx, userId: UserId, deviceIds: readonly string[]): Promise<void> {
     const gone = await storage.deleteDevices(tx.db, userId, deviceIds)
     if (gone.length > 0) await lists.deviceChanged(tx, userId, gone)
@@ -106,9 +115,7 @@ export function createSessions({ store, clock, random, lists }: DeviceParts): Se
     },
 
     async createSession(tx, userId, { deviceId = newDeviceId(), displayName = null, renewable = false }) {
-      const keys = await crossSigningKeys(tx.db, [userId])
-      if (keys.some(({ key }) => Object.hasOwn(JSON.parse(key).keys, `ed25519:${deviceId}`)))
-        throw invalidParam('The device ID is a cross-signing key')
+      if (await isCrossSigningKey(tx, userId, deviceId)) throw invalidParam('The device ID is a cross-signing key')
       const isNew = await storage.addDevice(tx.db, { userId, deviceId, displayName, now: clock.now() })
       await tokens.removeTokens(tx.db, userId, deviceId)
       const session = await addTokens(tx, { userId, deviceId, renewable, replaces: null })

@@ -3,7 +3,7 @@ import { isUserId, serverNameOf } from '../matrix/ids.ts'
 import { canonicalJson, entriesOf, isObject, tryParseJson } from '../matrix/json.ts'
 import { signatureOf, verifyJson, verifyKeyFrom } from '../matrix/signing.ts'
 import { crossSigningKeys, putCrossSigningKeys, putSignatures } from '../storage/cross-signing.ts'
-import { findDevice, updateDevice } from '../storage/devices.ts'
+import { findDevice, holdDevice, updateDevice } from '../storage/devices.ts'
 import type { Tx } from '../storage/store.ts'
 import type { CrossSigningUsage } from '../storage/tables.ts'
 import { publicKeyOf, withSignatures } from './cross-signing.ts'
@@ -84,16 +84,17 @@ export function createSignatures({ store, serverName, lists }: DeviceParts): Sig
     tx: Tx,
     requester: UserId,
     userId: UserId,
+    keyName: string,
     signed: Key,
     theirs: { keys: OwnKeys; master: string | null },
   ): Promise<SignatureFailure | undefined> {
     const stored = theirs.master === null ? undefined : tryParseJson(theirs.master)
-    if (!isObject(stored)) return missing('That user has no master key')
+    if (!isObject(stored) || publicKeyOf(stored)?.publicKey !== keyName)
+      return missing('That user has no such master key')
     const added = signaturesFrom(signed, stored, requester, [theirs.keys.get('user_signing')])
     if ('errcode' in added) return added
-    const { publicKey } = publicKeyOf(stored)!
     const signatures = JSON.stringify((added.key.signatures as Record<string, object>)[requester])
-    await putSignatures(tx.db, requester, { user_id: userId, target: publicKey, signatures })
+    await putSignatures(tx.db, requester, { user_id: userId, target: keyName, signatures })
     await lists.noticeTo(tx, requester, userId)
     return undefined
   }
@@ -116,12 +117,27 @@ export function createSignatures({ store, serverName, lists }: DeviceParts): Sig
     if (userId !== requester) {
       const local = serverNameOf(userId) === serverName
       const master = local ? await masterKeyOf(tx, userId) : context.remoteMaster
-      return signOther(tx, requester, userId, signed, { keys, master })
+      return signOther(tx, requester, userId, keyName, signed, { keys, master })
     }
     const master = keys.get('master')
     if (master && publicKeyOf(master)?.publicKey === keyName) return signOwnMaster(tx, userId, signed, master)
     return signDevice(tx, userId, keyName, signed, keys)
   }
+
+  /** One signed key, by itself. */
+  const takeAlone = (
+    requester: UserId,
+    userId: UserId,
+    keyName: string,
+    signed: unknown,
+    remoteMaster: string | null,
+  ): Promise<SignatureFailure | undefined> =>
+    store.transaction(async (tx) => {
+      // Before they are read: nobody else changes the keys from here to the commit. A device first, as elsewhere.
+      if (userId === requester) await holdDevice(tx.db, userId, keyName)
+      await tx.position()
+      return take(tx, requester, userId, keyName, signed, { keys: await ownKeys(tx, requester), remoteMaster })
+    })
 
   return {
     async upload(requester, signed) {
@@ -132,9 +148,7 @@ export function createSignatures({ store, serverName, lists }: DeviceParts): Sig
           isUserId(userId) && serverNameOf(userId) !== serverName ? await lists.remoteMasterKey(userId) : null
         for (const [keyName, key] of entriesOf(keys)) {
           const failure = isUserId(userId)
-            ? await store.transaction(async (tx) =>
-                take(tx, requester, userId, keyName, key, { keys: await ownKeys(tx, requester), remoteMaster }),
-              )
+            ? await takeAlone(requester, userId, keyName, key, remoteMaster)
             : missing('Not a user ID')
           if (failure) failed.set(keyName, failure)
         }

@@ -1,8 +1,7 @@
-import { invalidParam } from '../matrix/errors.ts'
+import { badJson, invalidParam, MatrixError } from '../matrix/errors.ts'
 import type { UserId } from '../matrix/ids.ts'
 import { canonicalJson, entriesOf, isObject } from '../matrix/json.ts'
-import { verifyJson, verifyKeyFrom } from '../matrix/signing.ts'
-import { findDevice, updateDevice } from '../storage/devices.ts'
+import { type DeviceRow, holdDevice, updateDevice } from '../storage/devices.ts'
 import * as storage from '../storage/one-time-keys.ts'
 import type { Tx } from '../storage/store.ts'
 import { withSignatures } from './cross-signing.ts'
@@ -16,7 +15,7 @@ export type Upload = {
    * Keeps a device's keys. Identity keys that differ from those before are news for everybody.
    * Client-server API, "POST /keys/upload".
    * @returns how many one-time keys the device has now, by algorithm
-   * @throws `M_INVALID_PARAM` if any key is bad: then nothing is kept
+   * @throws `M_BAD_JSON`, `M_INVALID_PARAM` if any key is bad: then nothing is kept
    */
   upload(userId: UserId, deviceId: string, keys: KeyUpload): Promise<Record<string, number>>
 }
@@ -31,12 +30,10 @@ const MAX_DEVICE_KEYS_BYTES = 32_768
 export function createUpload({ store, lists }: DeviceParts): Upload {
   async function keepDeviceKeys(
     tx: Tx,
-    userId: UserId,
-    deviceId: string,
+    { user_id: userId, device_id: deviceId, device_keys: kept }: DeviceRow,
     keys: Record<string, unknown>,
   ): Promise<void> {
-    const device = await findDevice(tx.db, userId, deviceId)
-    const before = device?.device_keys ? JSON.parse(device.device_keys) : undefined
+    const before = kept === null ? undefined : JSON.parse(kept)
     const after = withOldSignatures(keys, before)
     if (before && canonicalJson(before) === canonicalJson(after)) return
     await updateDevice(tx.db, userId, deviceId, { device_keys: JSON.stringify(after) })
@@ -70,36 +67,39 @@ export function createUpload({ store, lists }: DeviceParts): Upload {
       const oneTimeKeys = readKeys(body.one_time_keys, 'one_time_keys')
       const fallbackKeys = readKeys(body.fallback_keys, 'fallback_keys')
       return store.transaction(async (tx) => {
+        // Held, so that of two uploads at the same time the second sees what the first has brought.
+        const device = await holdDevice(tx.db, userId, deviceId)
+        if (!device) throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'The device has been logged out')
         if (oneTimeKeys.length > 0) await keepOneTimeKeys(tx, userId, deviceId, oneTimeKeys)
         await storage.putFallbackKeys(tx.db, { userId, deviceId }, lastOfEach(fallbackKeys))
         const counts = await storage.oneTimeKeyCounts(tx.db, userId, deviceId)
-        if (deviceKeys) await keepDeviceKeys(tx, userId, deviceId, deviceKeys)
+        if (deviceKeys) await keepDeviceKeys(tx, device, deviceKeys)
         return counts
       })
     },
   }
 }
 
-/** Checks a device's identity keys: they are of this device and signed by it. */
+/** Checks the shape of a device's identity keys. Whether they are signed well is for other users' clients to see. */
 function readDeviceKeys(keys: unknown, userId: UserId, deviceId: string): Record<string, unknown> {
-  if (!isObject(keys)) throw invalidParam('device_keys is not an object')
+  if (!isObject(keys)) throw badJson('device_keys is not an object')
   if (keys.user_id !== userId || keys.device_id !== deviceId) throw invalidParam('device_keys are not of this device')
   if (!Array.isArray(keys.algorithms) || !keys.algorithms.every((name) => typeof name === 'string')) {
-    throw invalidParam('algorithms is not an array of strings')
+    throw badJson('algorithms is not an array of strings')
   }
-  const publicKeys = entriesOf(keys.keys)
-  if (!isObject(keys.keys) || !publicKeys.every(([, key]) => typeof key === 'string')) {
-    throw invalidParam('keys is not an object of strings')
+  if (!isObject(keys.keys) || !entriesOf(keys.keys).every(([, key]) => typeof key === 'string')) {
+    throw badJson('keys is not an object of strings')
   }
+  const signers = entriesOf(keys.signatures)
+  const signed = signers.every(
+    ([, byKey]) => isObject(byKey) && entriesOf(byKey).every(([, text]) => typeof text === 'string'),
+  )
+  if (!isObject(keys.signatures) || !signed) throw badJson('signatures is not an object of signatures by user')
   const text = canonicalJson(keys)
   if (text === undefined || text.length > MAX_DEVICE_KEYS_BYTES)
     throw invalidParam('device_keys are too large or no canonical JSON')
-  const keyId = `ed25519:${deviceId}`
-  const fingerprint = publicKeys.find(([id]) => id === keyId)?.[1]
-  const key = typeof fingerprint === 'string' ? verifyKeyFrom(fingerprint) : undefined
-  if (!key || !verifyJson(keys, userId, keyId, key)) throw invalidParam(`device_keys are not signed by ${keyId}`)
-  const { unsigned: _, ...signed } = keys
-  return signed
+  const { unsigned: _, ...kept } = keys
+  return kept
 }
 
 /** Signatures on the same keys by other keys, as the self-signing key's, outlive an upload that does not carry them. */
@@ -110,14 +110,14 @@ function withOldSignatures(keys: Record<string, unknown>, before: Record<string,
 /** Reads `{"algorithm:id": key}`. A key is a string, or an object with a `key`. */
 function readKeys(keys: unknown, name: string): storage.StoredKey[] {
   if (keys === undefined || keys === null) return []
-  if (!isObject(keys)) throw invalidParam(`${name} is not an object`)
+  if (!isObject(keys)) throw badJson(`${name} is not an object`)
   const entries = Object.entries(keys)
   if (entries.length > MAX_KEYS) throw invalidParam(`${name} has more than ${MAX_KEYS} keys`)
   return entries.map(([id, key]) => {
     const colon = id.indexOf(':')
-    if (colon < 1 || id.length > 255) throw invalidParam(`${name} has a key without an algorithm`)
+    if (colon < 1 || id.length > 255) throw badJson(`${name} has a key without an algorithm`)
     if (typeof key !== 'string' && !(isObject(key) && typeof key.key === 'string')) {
-      throw invalidParam(`${name} has a key that is none: ${id}`)
+      throw badJson(`${name} has a key that is none: ${id}`)
     }
     const text = canonicalJson(key)
     if (text === undefined || text.length > MAX_KEY_BYTES)

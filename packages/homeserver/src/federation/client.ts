@@ -1,6 +1,6 @@
 import type { FederationAnswer, FederationRequest } from '../matrix/federation.ts'
 import type { ServerName } from '../matrix/ids.ts'
-import { canonicalJson, tryParseJson } from '../matrix/json.ts'
+import { canonicalRequest, tryParseJson } from '../matrix/json.ts'
 import { parseRetryAfter } from '../matrix/retry-after.ts'
 import { type SigningKey, signText } from '../matrix/signing.ts'
 import { formatXMatrix } from '../matrix/x-matrix.ts'
@@ -32,14 +32,14 @@ export function createFederationClient(parts: {
   const { clock, network, discovery, destinations, serverName, signingKey, isAllowed } = parts
 
   function authorization(destination: ServerName, { method, path, body }: FederationRequest): string {
-    const signed = canonicalJson({
+    const signed = canonicalRequest({
       method,
       uri: path,
       origin: serverName,
       destination,
       ...(body ? { content: body } : {}),
     })
-    if (signed === undefined) throw new TypeError('the content of a request must have a canonical form')
+    if (signed === undefined) throw new TypeError('the content of a request must not nest deeply')
     const signature = signText(signed, signingKey)
     return formatXMatrix({ origin: serverName, destination, keyId: signingKey.keyId, signature })
   }

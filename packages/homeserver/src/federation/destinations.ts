@@ -3,7 +3,7 @@ import type { ServerName } from '../matrix/ids.ts'
 import { backoffDelay } from '../platform/backoff.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
-import { claimProbe, destinationRow, writeDestination } from '../storage/destinations.ts'
+import { claimProbe, destinationRow, endFailures, writeDestination } from '../storage/destinations.ts'
 import type { Store } from '../storage/store.ts'
 
 /** What holds requests to a destination back; times in epoch ms. */
@@ -77,6 +77,8 @@ export function createDestinations(parts: {
     const noted = fine.get(serverName)
     if (noted !== undefined && Math.abs(now - noted) < NOTED_EVERY_MS) return
     const before = noted === undefined ? await backoffOf(serverName) : NONE
+    // Of many that hear from it at the same time, one ends the back-off.
+    const cameUp = before.failures > 0 && (await endFailures(store.db, serverName))
     await writeDestination(store.db, serverName, {
       failures: 0,
       failing_since: null,
@@ -85,7 +87,7 @@ export function createDestinations(parts: {
       [column]: now,
     })
     if ((before.retryAfterUntil ?? 0) <= now) fine.set(serverName, now)
-    if (before.failures > 0) for (const listener of listeners) listener(serverName)
+    if (cameUp) for (const listener of listeners) listener(serverName)
   }
 
   return {

@@ -5,7 +5,7 @@ import { verifyKeyFrom } from '../matrix/signing.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Logger } from '../platform/logger.ts'
 import { type Network, NetworkError } from '../platform/network.ts'
-import { saveServerKeys, serverKeys } from '../storage/server-keys.ts'
+import { replaceServerKeys, serverKeys } from '../storage/server-keys.ts'
 import type { Store } from '../storage/store.ts'
 import type { Discovery } from './discovery.ts'
 import { readKeyResponse, type VerifyKey } from './key-response.ts'
@@ -88,8 +88,8 @@ export function createKeyRing(parts: {
       valid_until: validUntil,
       fetched_at: now,
     }))
-    await saveServerKeys(store.db, rows)
-    for (const key of keys) entry.keys.set(key.keyId, key)
+    await store.transaction((tx) => replaceServerKeys(tx.db, serverName, rows))
+    entry.keys = new Map(keys.map((key) => [key.keyId, key]))
   }
 
   return {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Edu, FederationAnswer } from '../matrix/federation.ts'
 import type { ServerName } from '../matrix/ids.ts'
+import { isObject } from '../matrix/json.ts'
 import { backoffDelay } from '../platform/backoff.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Logger } from '../platform/logger.ts'
@@ -36,6 +37,8 @@ const PARALLEL = 50
 const REFUSALS = 5
 /** How long a destination rests that answers, but with a refusal. */
 const REFUSED_BACKOFF = { baseMs: 2_000, capMs: 10 * 60_000 }
+/** How long it rests after an error of our own (ms). */
+const PAUSE_AFTER_ERROR_MS = 5_000
 
 /**
  * Delivers what is queued, one transaction at a time to a destination. The queues are in the database: after a crash, or
@@ -85,7 +88,11 @@ export function createSender(parts: {
     const now = { again: false }
     busy.set(destination, now)
     const work = drain(destination, now)
-      .catch((error: unknown) => log.error({ err: error, destination }, 'sending failed'))
+      .catch((error: unknown) => {
+        log.error({ err: error, destination }, 'sending failed')
+        const { count } = refusals.get(destination) ?? { count: 0 }
+        refusals.set(destination, { count, until: clock.now() + PAUSE_AFTER_ERROR_MS })
+      })
       .finally(() => {
         running.delete(work)
         busy.delete(destination)
@@ -144,14 +151,14 @@ export function createSender(parts: {
 
   /** A destination that answers but does not take the batch rests too; a batch that it calls bad is given up in the end. */
   function verdictOf(destination: ServerName, answer: FederationAnswer): 'delivered' | 'failed' | 'drop' {
-    if (answer.kind === 'failure') return answer.failure === 'denied' ? 'drop' : 'failed'
-    if (answer.status === 200) {
+    if (answer.kind === 'failure' && answer.failure === 'denied') return 'drop'
+    if (isSuccess(answer)) {
       refusals.delete(destination)
       return 'delivered'
     }
-    if (answer.status >= 500 || answer.status === 429) return 'failed'
+    if (!isRefusal(answer)) return 'failed'
     const count = (refusals.get(destination)?.count ?? 0) + 1
-    const bad = answer.status === 400 || answer.status === 413
+    const bad = answer.kind === 'answer' && (answer.status === 400 || answer.status === 413)
     if (bad && count >= REFUSALS) {
       refusals.delete(destination)
       return 'drop'
@@ -176,3 +183,11 @@ export function createSender(parts: {
     },
   }
 }
+
+/** What answers 200 but not with an object, such as a proxy's page, has not taken anything. */
+const isSuccess = (answer: FederationAnswer) =>
+  answer.kind === 'answer' && answer.status === 200 && isObject(answer.body)
+
+/** Whether the destination is up and does not take the batch: what is noted for its back-off says nothing of that. */
+const isRefusal = (answer: FederationAnswer) =>
+  answer.kind === 'answer' ? answer.status < 500 && answer.status !== 429 : answer.failure === 'too_large'

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type RawServerDefault } from 'fastify'
@@ -75,8 +76,11 @@ export async function createApp(ctx: Context): Promise<App> {
     reply.headers(CORS)
     if (request.method === 'OPTIONS') return reply.code(204).send()
   })
-  // A server that stops does not wait for connections to be used again.
   app.addHook('onSend', (_request, reply, payload, done) => {
+    // JSON has one encoding; a parameter that says so is one too many for some.
+    if (reply.getHeader('content-type') === 'application/json; charset=utf-8')
+      reply.header('content-type', 'application/json')
+    // A server that stops does not wait for connections to be used again.
     if (ctx.shutdown.aborted) reply.header('Connection', 'close')
     done(null, payload)
   })
@@ -108,8 +112,12 @@ function readBodiesAsJson(app: App): void {
     if (request.routeOptions.config.ignoreBody || body.length === 0) return done(null, undefined)
     let value: unknown
     try {
-      value = JSON.parse(body.toString('utf8'))
+      // A text that is no UTF-8 would become another one, and nobody would know.
+      value = isUtf8(body as Buffer) ? JSON.parse(body.toString('utf8')) : undefined
     } catch {
+      value = undefined
+    }
+    if (value === undefined) {
       return done(new MatrixError(400, 'M_NOT_JSON', 'The request body is not JSON'))
     }
     if (nestsTooDeeply(value)) return done(badJson('The request body nests too deeply'))

@@ -22,7 +22,7 @@ test('a session of a backup has counts, a flag and data', () => {
     { first_message_index: -1 },
     { forwarded_count: 0.5 },
     { is_verified: 1 },
-    { session_data: 'x' },
+    { session_data: 1 },
   ]) {
     assert.equal(isBackedUpSession({ ...good, ...wrong }), false)
   }

@@ -5,14 +5,20 @@ export type BackedUpSession = {
   first_message_index: number
   forwarded_count: number
   is_verified: boolean
-  session_data: Record<string, unknown>
+  /** Means something to clients alone. */
+  session_data: Record<string, unknown> | string
 }
 
 /** Whether `value` is one. */
 export function isBackedUpSession(value: unknown): value is BackedUpSession {
   if (!isObject(value)) return false
   const { first_message_index: index, forwarded_count: forwarded, is_verified: verified, session_data: data } = value
-  return isCount(index) && isCount(forwarded) && typeof verified === 'boolean' && isObject(data)
+  return (
+    isCount(index) &&
+    isCount(forwarded) &&
+    typeof verified === 'boolean' &&
+    (isObject(data) || typeof data === 'string')
+  )
 }
 
 const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0

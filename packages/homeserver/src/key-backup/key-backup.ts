@@ -18,11 +18,11 @@ type State = { etag: string; count: number }
 
 /** Client-server API, "Server-side key backups". Every function throws `M_NOT_FOUND` for a backup that there is not. */
 export type KeyBackup = {
-  create(userId: UserId, backup: { algorithm: string; authData: object }): Promise<string>
+  create(userId: UserId, backup: { algorithm: string; authData: unknown }): Promise<string>
   /** @param version `undefined`: the newest */
   get(userId: UserId, version?: string): Promise<Backup>
   /** @throws `M_INVALID_PARAM` for another algorithm */
-  update(userId: UserId, version: string, backup: { algorithm: string; authData: object }): Promise<void>
+  update(userId: UserId, version: string, backup: { algorithm: string; authData: unknown }): Promise<void>
   delete(userId: UserId, version: string): Promise<void>
   /**
    * Keeps the sessions that are better than those that are there. @param body as the request for this part has it

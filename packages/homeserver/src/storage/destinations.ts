@@ -43,3 +43,14 @@ export async function claimProbe(db: Db, serverName: ServerName, now: number, un
     .executeTakeFirst()
   return result.numUpdatedRows > 0n
 }
+
+/** Ends a server's failures. @returns whether it was this caller who ended them */
+export async function endFailures(db: Db, serverName: ServerName): Promise<boolean> {
+  const result = await db
+    .updateTable('destinations')
+    .set({ failures: 0 })
+    .where('server_name', '=', serverName)
+    .where('failures', '>', 0)
+    .executeTakeFirst()
+  return result.numUpdatedRows > 0n
+}

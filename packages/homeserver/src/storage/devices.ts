@@ -1,5 +1,6 @@
 import type { Selectable } from 'kysely'
 import type { UserId } from '../matrix/ids.ts'
+import { isPostgres } from './dialect.ts'
 import type { Db } from './store.ts'
 import type { DevicesTable } from './tables.ts'
 
@@ -20,6 +21,18 @@ export async function localDevices(db: Db, userIds: readonly UserId[]): Promise<
     .execute()
 }
 
+/** The same devices, none of which goes before the transaction ends. */
+export async function heldDevices(db: Db, userIds: readonly UserId[]): Promise<LocalDevice[]> {
+  if (userIds.length === 0) return []
+  const devices = db
+    .selectFrom('devices')
+    .select(['user_id', 'device_id', 'display_name', 'device_keys'])
+    .where('user_id', 'in', userIds)
+    .orderBy('user_id')
+    .orderBy('device_id')
+  return (isPostgres(db) ? devices.forKeyShare() : devices).execute()
+}
+
 /** A user's devices with when and where each was seen last. */
 export async function devicesOf(db: Db, userId: UserId): Promise<DeviceRow[]> {
   return db.selectFrom('devices').selectAll().where('user_id', '=', userId).orderBy('device_id').execute()
@@ -33,6 +46,12 @@ export async function findDevice(db: Db, userId: UserId, deviceId: string): Prom
     .where('user_id', '=', userId)
     .where('device_id', '=', deviceId)
     .executeTakeFirst()
+}
+
+/** The same device, which neither goes nor is held by anybody else before the transaction ends. */
+export async function holdDevice(db: Db, userId: UserId, deviceId: string): Promise<DeviceRow | undefined> {
+  const device = db.selectFrom('devices').selectAll().where('user_id', '=', userId).where('device_id', '=', deviceId)
+  return (isPostgres(db) ? device.forNoKeyUpdate() : device).executeTakeFirst()
 }
 
 /** Adds a device made at `now` (epoch ms). @returns `false` if it is there already */
@@ -67,6 +86,11 @@ export async function updateDevice(
 /** Deletes devices with all that belongs to them: tokens, keys, messages. @returns those that were there */
 export async function deleteDevices(db: Db, userId: UserId, deviceIds: readonly string[]): Promise<string[]> {
   if (deviceIds.length === 0) return []
+  if (isPostgres(db)) {
+    // In the same order as `heldDevices`, so that the two never wait for each other in a circle.
+    const going = db.selectFrom('devices').select('device_id').where('user_id', '=', userId)
+    await going.where('device_id', 'in', deviceIds).orderBy('device_id').forUpdate().execute()
+  }
   const rows = await db
     .deleteFrom('devices')
     .where('user_id', '=', userId)

@@ -108,7 +108,7 @@ export type KeyClaim = OfDevice & { algorithm: string }
 const takeOne = prepared<KeyClaim, { keyId: string; key: string }>((db, value) => {
   const first = db
     .selectFrom('one_time_keys')
-    .select('ordinal')
+    .select('key_id')
     .where('user_id', '=', value('userId'))
     .where('device_id', '=', value('deviceId'))
     .where('algorithm', '=', value('algorithm'))
@@ -121,7 +121,7 @@ const takeOne = prepared<KeyClaim, { keyId: string; key: string }>((db, value) =
     .where('user_id', '=', value('userId'))
     .where('device_id', '=', value('deviceId'))
     .where('algorithm', '=', value('algorithm'))
-    .where('ordinal', '=', free)
+    .where('key_id', '=', free)
     .returning(['key_id as keyId', 'key'])
 })
 

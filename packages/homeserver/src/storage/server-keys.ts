@@ -6,14 +6,16 @@ import type { ServerKeysTable } from './tables.ts'
 /** A verify key of another server. */
 export type ServerKeyRow = Selectable<ServerKeysTable>
 
-/** The keys of a server that were seen last. */
+/** The keys that a server listed last. */
 export async function serverKeys(db: Db, serverName: ServerName): Promise<ServerKeyRow[]> {
   return db.selectFrom('server_keys').selectAll().where('server_name', '=', serverName).execute()
 }
 
-/** Keeps a server's keys as they were fetched; those it no longer lists stay, with the validity they had. */
-export async function saveServerKeys(db: Db, rows: readonly ServerKeyRow[]): Promise<void> {
+/** Keeps a server's keys as they were fetched, and no others: one that it no longer lists signs nothing any more. */
+export async function replaceServerKeys(db: Db, serverName: ServerName, rows: readonly ServerKeyRow[]): Promise<void> {
   if (rows.length === 0) return
+  const listed = rows.map((row) => row.key_id)
+  await db.deleteFrom('server_keys').where('server_name', '=', serverName).where('key_id', 'not in', listed).execute()
   await db
     .insertInto('server_keys')
     .values(rows)

@@ -36,7 +36,8 @@ type SyncResponse = {
   next_batch: string
   account_data: { events: SyncEvent[] }
   to_device: { events: unknown[] }
-  device_lists: { changed: UserId[]; left: UserId[] }
+  /** Of an incremental sync only. */
+  device_lists?: { changed: UserId[]; left: UserId[] }
   device_one_time_keys_count: Record<string, number>
   device_unused_fallback_key_types: string[]
   rooms: { join: object; invite: object; knock: object; leave: object }
@@ -56,9 +57,9 @@ export function createSync(store: Store, clock: Clock, sources: SyncSources): Sy
     // A token ahead of the stream is from a database that was restored: everything may have changed.
     const known = since && since.position <= position ? since : { position: 0, toDevice: 0 }
     const { userId, deviceId } = device
-    const [accountData, news, keys, messages] = await Promise.all([
+    const [accountData, deviceLists, keys, messages] = await Promise.all([
       sources.accountData(userId, known.position, position),
-      since ? sources.deviceLists(userId, known.position, position) : { changed: [], left: [] },
+      since && sources.deviceLists(userId, known.position, position),
       sources.keyCounts(userId, deviceId),
       sources.toDevice(device, known.toDevice, position),
     ])
@@ -66,7 +67,7 @@ export function createSync(store: Store, clock: Clock, sources: SyncSources): Sy
       next_batch: formatToken({ position, toDevice: messages.position }),
       account_data: { events: filterEvents(accountData, filter.account_data) },
       to_device: { events: messages.events },
-      device_lists: news,
+      ...(deviceLists && { device_lists: deviceLists }),
       device_one_time_keys_count: keys.oneTimeKeys,
       device_unused_fallback_key_types: keys.unusedFallbackKeyTypes,
       rooms: { join: {}, invite: {}, knock: {}, leave: {} },
@@ -74,7 +75,9 @@ export function createSync(store: Store, clock: Clock, sources: SyncSources): Sy
   }
 
   return async (device, request) => {
-    if (request.since) await sources.acknowledgeToDevice(device, request.since.toDevice)
+    const { since } = request
+    // One ahead of the stream says nothing of what the device has.
+    if (since && since.position <= (await store.position())) await sources.acknowledgeToDevice(device, since.toDevice)
     const deadline = clock.now() + request.timeoutMs
     let keysAtFirst: string | undefined
     for (;;) {
@@ -103,7 +106,6 @@ function hasNews({ account_data, to_device, device_lists }: SyncResponse): boole
   return (
     account_data.events.length > 0 ||
     to_device.events.length > 0 ||
-    device_lists.changed.length > 0 ||
-    device_lists.left.length > 0
+    (device_lists !== undefined && device_lists.changed.length + device_lists.left.length > 0)
   )
 }

@@ -4,7 +4,7 @@ import { entriesOf, isObject } from '../matrix/json.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Logger } from '../platform/logger.ts'
 import { opaqueId, type Random } from '../platform/random.ts'
-import { localDevices } from '../storage/devices.ts'
+import { heldDevices } from '../storage/devices.ts'
 import type { Store, Tx } from '../storage/store.ts'
 import * as storage from '../storage/to-device.ts'
 
@@ -15,7 +15,7 @@ type Sender = { userId: UserId; deviceId: string }
 
 export type ToDevice = {
   /**
-   * Sends messages to devices, ours and others'. The same transaction of the same device again does nothing.
+   * Sends messages to devices, ours and others'. The same transaction of the same device and type again does nothing.
    * Client-server API, "PUT /sendToDevice/{eventType}/{txnId}".
    */
   send(sender: Sender, type: string, txnId: string, messages: Messages): Promise<void>
@@ -55,7 +55,7 @@ export function createToDevice(parts: {
   /** Puts messages into the inboxes of those devices that exist. */
   async function deliver(tx: Tx, sender: UserId, type: string, messages: Messages): Promise<void> {
     const userIds = [...messages.keys()]
-    const devices = Map.groupBy(await localDevices(tx.db, userIds), (device) => device.user_id)
+    const devices = Map.groupBy(await heldDevices(tx.db, userIds), (device) => device.user_id)
     const sizes = await storage.inboxSizes(tx.db, userIds)
     const full = new Set(
       sizes.filter((one) => one.count >= INBOX_LIMIT).map((one) => `${one.user_id} ${one.device_id}`),
@@ -108,7 +108,8 @@ export function createToDevice(parts: {
   return {
     async send(sender, type, txnId, messages) {
       await store.transaction(async (tx) => {
-        if (!(await storage.noteTransaction(tx.db, sender, txnId, clock.now()))) return
+        const request = JSON.stringify([type, txnId])
+        if (!(await storage.noteTransaction(tx.db, sender, request, clock.now()))) return
         const here = new Map([...messages].filter(([userId]) => serverNameOf(userId) === serverName))
         const elsewhere = new Map([...messages].filter(([userId]) => !here.has(userId)))
         await queue(tx, sender.userId, type, elsewhere)

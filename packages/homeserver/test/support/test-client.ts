@@ -36,6 +36,11 @@ export type TestClient = {
 const V3 = '/_matrix/client/v3'
 const PASSWORD = 'a password for tests'
 
+/** `auth` of a request that its user confirms with the password. */
+export function confirmation({ userId }: Pick<TestClient, 'userId'>, password: string = PASSWORD): object {
+  return { type: 'm.login.password', identifier: { type: 'm.id.user', user: userId }, password }
+}
+
 /** Registers an account, and uploads the keys of its first device. */
 export async function registerClient(ask: Ask, random: Random, localpart: string): Promise<TestClient> {
   const auth = { type: 'm.login.dummy' }
@@ -56,7 +61,7 @@ function clientOf(
   random: Random,
   session: Pick<TestClient, 'userId' | 'deviceId' | 'accessToken' | 'device'>,
 ): TestClient {
-  const { userId, accessToken: token, device } = session
+  const { accessToken: token, device } = session
   const client: TestClient = {
     ...session,
     since: undefined,
@@ -73,8 +78,7 @@ function clientOf(
       return client.request('POST', '/keys/upload', { device_keys: device.deviceKeys, one_time_keys: keys })
     },
     async login(deviceId) {
-      const identifier = { type: 'm.id.user', user: userId }
-      const body = { type: 'm.login.password', identifier, password: PASSWORD, device_id: deviceId }
+      const body = { ...confirmation(session), device_id: deviceId }
       return ready(ask, random, await ask({ method: 'POST', path: `${V3}/login`, body }))
     },
   }

@@ -21,6 +21,8 @@ export type TestIdentity = {
   userSigningKey: JsonObject
   /** `deviceKeys` with the self-signing key's signature added. */
   sign(deviceKeys: JsonObject): JsonObject
+  /** Another user's master key with the user-signing key's signature added. */
+  signUser(masterKey: JsonObject): JsonObject
 }
 
 export function createTestDevice(random: Random, userId: string, deviceId: string): TestDevice {
@@ -52,6 +54,7 @@ export function createTestDevice(random: Random, userId: string, deviceId: strin
 export function createTestIdentity(random: Random, userId: string): TestIdentity {
   const master = crossSigningKey(random)
   const selfSigning = crossSigningKey(random)
+  const userSigning = crossSigningKey(random)
   const publicPart = (usage: string, { keyId, publicKey }: SigningKey) => ({
     user_id: userId,
     usage: [usage],
@@ -60,8 +63,9 @@ export function createTestIdentity(random: Random, userId: string): TestIdentity
   return {
     masterKey: publicPart('master', master),
     selfSigningKey: signJson(publicPart('self_signing', selfSigning), userId, master),
-    userSigningKey: signJson(publicPart('user_signing', crossSigningKey(random)), userId, master),
+    userSigningKey: signJson(publicPart('user_signing', userSigning), userId, master),
     sign: (deviceKeys) => signJson(deviceKeys, userId, selfSigning),
+    signUser: (theirs) => signJson(theirs, userId, userSigning),
   }
 }
 

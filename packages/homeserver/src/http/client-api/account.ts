@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import type { Context } from '../../context.ts'
 import { forbidden, MatrixError } from '../../matrix/errors.ts'
 import type { App } from '../app.ts'
+import { optionalBody } from '../optional-body.ts'
 import { requireAuth } from '../uia.ts'
 import { sessionFields, tokenFields } from './session-fields.ts'
 import { clientPaths } from './versions-of.ts'
@@ -10,8 +11,8 @@ const auth = Type.Optional(Type.Unknown())
 const passwordSchema = {
   body: Type.Object({ auth, new_password: Type.String(), logout_devices: Type.Optional(Type.Boolean()) }),
 }
-const deactivateSchema = { body: Type.Optional(Type.Object({ auth, erase: Type.Optional(Type.Boolean()) })) }
-const loginTokenSchema = { body: Type.Optional(Type.Object({ auth })) }
+const deactivateSchema = { body: optionalBody(Type.Object({ auth, erase: Type.Optional(Type.Boolean()) })) }
+const loginTokenSchema = { body: optionalBody(Type.Object({ auth })) }
 const refreshSchema = { body: Type.Object({ refresh_token: Type.String() }) }
 const openIdSchema = { params: Type.Object({ userId: Type.String() }) }
 

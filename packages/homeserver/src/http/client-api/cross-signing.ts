@@ -13,9 +13,12 @@ const uploadSchema = {
 }
 const signaturesSchema = { body: Type.Record(Type.String(), Type.Record(Type.String(), Type.Unknown())) }
 
+/** As they were before they were released, which some clients still ask for. */
+const paths = (path: string) => [...clientPaths(path), `/_matrix/client/unstable${path}`]
+
 /** Client-server API, "Cross-signing". */
 export function crossSigning(app: App, ctx: Context): void {
-  for (const path of clientPaths('/keys/device_signing/upload')) {
+  for (const path of paths('/keys/device_signing/upload')) {
     app.post(path, { schema: uploadSchema }, async (request) => {
       const { userId } = request.requester
       if ((await ctx.devices.crossSigning.upload(userId, request.body, false)) === 'needs confirmation') {
@@ -25,7 +28,7 @@ export function crossSigning(app: App, ctx: Context): void {
       return {}
     })
   }
-  for (const path of clientPaths('/keys/signatures/upload')) {
+  for (const path of paths('/keys/signatures/upload')) {
     app.post(path, { schema: signaturesSchema }, async (request) => {
       const count = entriesOf(request.body).reduce((sum, [, keys]) => sum + entriesOf(keys).length, 0)
       if (count > MAX_SIGNED_KEYS) throw badJson(`More than ${MAX_SIGNED_KEYS} keys at a time`)

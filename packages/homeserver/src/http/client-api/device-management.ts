@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import type { Context } from '../../context.ts'
 import { notFound } from '../../matrix/errors.ts'
 import type { App } from '../app.ts'
+import { optionalBody } from '../optional-body.ts'
 import { requireAuth } from '../uia.ts'
 import { clientPaths } from './versions-of.ts'
 
@@ -12,7 +13,7 @@ const renameSchema = {
   params,
   body: Type.Object({ display_name: Type.Optional(Type.String({ maxLength: MAX_NAME_LENGTH })) }),
 }
-const deleteSchema = { params, body: Type.Optional(Type.Object({ auth })) }
+const deleteSchema = { params, body: optionalBody(Type.Object({ auth })) }
 const deleteManySchema = {
   body: Type.Object({ devices: Type.Array(Type.String(), { maxItems: 1_000 }), auth }),
 }

@@ -3,6 +3,7 @@ import type { App } from '../app.ts'
 import { requireAccessToken } from '../client-auth.ts'
 import { account, sharedSecretRegistration } from './account.ts'
 import { accountData } from './account-data.ts'
+import { admin } from './admin.ts'
 import { capabilities } from './capabilities.ts'
 import { crossSigning } from './cross-signing.ts'
 import { deviceListRefresh } from './device-list-refresh.ts'
@@ -38,6 +39,7 @@ export function clientApi(app: App, ctx: Context): void {
   accountData(app, ctx)
   pushRules(app, ctx)
   deviceManagement(app, ctx)
+  admin(app, ctx)
   keys(app, ctx)
   keyBackup(app, ctx)
   crossSigning(app, ctx)

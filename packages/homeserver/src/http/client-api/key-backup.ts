@@ -10,7 +10,7 @@ import { clientPaths } from './versions-of.ts'
 const BODY_LIMIT = 10 * 1024 * 1024
 
 const params = Type.Object({ version: Type.String() })
-const backup = { algorithm: plainText(255), auth_data: Type.Object({}) }
+const backup = { algorithm: plainText(255), auth_data: Type.Union([Type.Object({}), Type.String()]) }
 const createSchema = { body: Type.Object(backup) }
 const versionSchema = { params }
 const updateSchema = { params, body: Type.Object({ ...backup, version: Type.Optional(Type.String()) }) }

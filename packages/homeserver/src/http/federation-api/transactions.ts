@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import type { Context } from '../../context.ts'
 import { forbidden } from '../../matrix/errors.ts'
 import type { App } from '../app.ts'
+import { plainText } from '../plain-text.ts'
 
 /** The most PDUs and EDUs of one transaction. Server-server API, "Transactions". */
 const MAX_PDUS = 50
@@ -10,7 +11,7 @@ const MAX_EDUS = 100
 const BODY_LIMIT = 10 * 1024 * 1024
 
 const schema = {
-  params: Type.Object({ txnId: Type.String({ maxLength: 255 }) }),
+  params: Type.Object({ txnId: plainText(255) }),
   body: Type.Object({
     origin: Type.Optional(Type.String()),
     pdus: Type.Optional(Type.Array(Type.Unknown(), { maxItems: MAX_PDUS })),

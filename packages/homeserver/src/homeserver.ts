@@ -8,7 +8,7 @@ import { createDeviceLists } from './device-lists/engine.ts'
 import { noSharedRooms, type SharedRooms } from './device-lists/tracking.ts'
 import { createDevices } from './devices/devices.ts'
 import { createFederation } from './federation/federation.ts'
-import { loadSigningKey } from './federation/own-keys.ts'
+import { loadOldKeys, loadSigningKey } from './federation/own-keys.ts'
 import { createRemoteProfiles } from './federation/remote-profiles.ts'
 import { createSender } from './federation/sender.ts'
 import { createTransactions, type EduHandler } from './federation/transactions.ts'
@@ -119,6 +119,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       deny: settings.federationDeny,
       allow: settings.federationAllow,
       retries: settings.deviceLists,
+      oldKeys: await loadOldKeys({ store, dataDir }),
     },
   })
   const wakeSender = (destinations: readonly ServerName[]) => sender.wake(destinations)

@@ -7,7 +7,8 @@ import { createFederationClient, type FederationClient } from './client.ts'
 import { createDestinations, type DestinationSettings, type Destinations } from './destinations.ts'
 import { createDiscovery } from './discovery.ts'
 import { createKeyRing, type KeyRing } from './key-ring.ts'
-import { publishedKeys } from './own-keys.ts'
+import { createNotary } from './notary.ts'
+import { type OldKey, publishedKeys } from './own-keys.ts'
 import { serverFilter } from './server-filter.ts'
 
 /** The transport to other servers, without what travels on it. */
@@ -16,6 +17,8 @@ export type Federation = FederationClient & {
   keyRing: KeyRing
   /** The answer to `GET /_matrix/key/v2/server`. */
   publishedKeys(): object
+  /** Other servers' keys, vouched for. */
+  notary: ReturnType<typeof createNotary>
   request(destination: ServerName, request: FederationRequest): ReturnType<FederationClient['request']>
 }
 
@@ -25,6 +28,8 @@ export type FederationSettings = {
   deny: readonly string[]
   allow: readonly string[]
   retries: DestinationSettings
+  /** Keys that this server signed with once. */
+  oldKeys?: readonly OldKey[]
 }
 
 /** Puts discovery, back-off, keys and the signing client together. */
@@ -42,5 +47,7 @@ export function createFederation(parts: {
   const isAllowed = serverFilter(settings.deny, settings.allow)
   const client = createFederationClient({ clock, network, discovery, destinations, serverName, signingKey, isAllowed })
   const keyRing = createKeyRing({ store, clock, network, discovery, log })
-  return { ...client, destinations, keyRing, publishedKeys: () => publishedKeys(serverName, signingKey, clock.now()) }
+  const published = () => publishedKeys(serverName, signingKey, clock.now(), settings.oldKeys)
+  const notary = createNotary({ store, clock, serverName, signingKey, keyRing, isAllowed, publishedKeys: published })
+  return { ...client, destinations, keyRing, notary, publishedKeys: published }
 }

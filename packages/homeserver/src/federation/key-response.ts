@@ -32,3 +32,15 @@ export function readKeyResponse(body: unknown, serverName: ServerName, now: numb
   }
   return keys.length > 0 ? keys : 'there is no key that we can use'
 }
+
+/** All keys that a good response names, those that have expired among them. */
+export function keyIdsIn(body: unknown): string[] {
+  const { verify_keys: current, old_verify_keys: old } = body as Record<string, unknown>
+  const named = [...entriesOf(current), ...entriesOf(old)].map(([keyId]) => keyId)
+  return [...new Set(named.filter((keyId) => KEY_ID.test(keyId)))].slice(0, MAX_KEYS)
+}
+
+/** Until when a good response says that it is valid (epoch ms). */
+export function validUntilIn(body: unknown): number {
+  return (body as { valid_until_ts: number }).valid_until_ts
+}

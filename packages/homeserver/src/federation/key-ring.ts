@@ -3,12 +3,14 @@ import type { ServerName } from '../matrix/ids.ts'
 import { tryParseJson } from '../matrix/json.ts'
 import { verifyKeyFrom } from '../matrix/signing.ts'
 import type { Clock } from '../platform/clock.ts'
+import { createInFlight } from '../platform/in-flight.ts'
 import type { Logger } from '../platform/logger.ts'
 import { type Network, NetworkError } from '../platform/network.ts'
+import { keepResponse } from '../storage/notary-responses.ts'
 import { replaceServerKeys, serverKeys } from '../storage/server-keys.ts'
 import type { Store } from '../storage/store.ts'
 import type { Discovery } from './discovery.ts'
-import { readKeyResponse, type VerifyKey } from './key-response.ts'
+import { keyIdsIn, readKeyResponse, type VerifyKey, validUntilIn } from './key-response.ts'
 
 export type KeyRing = {
   /**
@@ -16,6 +18,8 @@ export type KeyRing = {
    * @returns `undefined` if the server has no such key that is valid now, or cannot be asked
    */
   keyFor(serverName: ServerName, keyId: string): Promise<VerifyKey | undefined>
+  /** Asks a server for its keys, unless it was asked just now. */
+  refresh(serverName: ServerName): Promise<void>
 }
 
 const SERVERS = 5_000
@@ -36,7 +40,7 @@ export function createKeyRing(parts: {
 }): KeyRing {
   const { store, clock, network, discovery, log } = parts
   const known = new LRUCache<ServerName, Known>({ max: SERVERS })
-  const asking = new Map<ServerName, Promise<void>>()
+  const asking = createInFlight<void>()
 
   async function load(serverName: ServerName): Promise<Known> {
     const rows = await serverKeys(store.db, serverName)
@@ -52,17 +56,15 @@ export function createKeyRing(parts: {
 
   /** Asks the server itself, together with whoever asks at the same time. */
   function ask(serverName: ServerName, entry: Known): Promise<void> {
-    const under = asking.get(serverName)
-    if (under) return under
-    entry.askedAt = clock.now()
-    const promise = fetchKeys(serverName, entry)
-      .catch((error: unknown) => {
+    return asking.share(serverName, async () => {
+      entry.askedAt = clock.now()
+      try {
+        await fetchKeys(serverName, entry)
+      } catch (error) {
         if (!(error instanceof NetworkError)) throw error
         log.info({ serverName, detail: error.message }, 'the keys of a server could not be fetched')
-      })
-      .finally(() => asking.delete(serverName))
-    asking.set(serverName, promise)
-    return promise
+      }
+    })
   }
 
   async function fetchKeys(serverName: ServerName, entry: Known): Promise<void> {
@@ -88,11 +90,22 @@ export function createKeyRing(parts: {
       valid_until: validUntil,
       fetched_at: now,
     }))
-    await store.transaction((tx) => replaceServerKeys(tx.db, serverName, rows))
+    const said = { response: JSON.stringify(body), validUntil: validUntilIn(body) }
+    await store.transaction(async (tx) => {
+      await replaceServerKeys(tx.db, serverName, rows)
+      await keepResponse(tx.db, serverName, keyIdsIn(body), said)
+    })
     entry.keys = new Map(keys.map((key) => [key.keyId, key]))
   }
 
+  async function refresh(serverName: ServerName): Promise<void> {
+    const entry = known.get(serverName) ?? (await load(serverName))
+    const sinceAsked = clock.now() - entry.askedAt
+    if (asking.has(serverName) || sinceAsked < 0 || sinceAsked >= ASK_INTERVAL_MS) await ask(serverName, entry)
+  }
+
   return {
+    refresh,
     async keyFor(serverName, keyId) {
       const entry = known.get(serverName) ?? (await load(serverName))
       const usable = () => {
@@ -101,8 +114,7 @@ export function createKeyRing(parts: {
       }
       const before = usable()
       if (before) return before
-      const sinceAsked = clock.now() - entry.askedAt
-      if (asking.has(serverName) || sinceAsked < 0 || sinceAsked >= ASK_INTERVAL_MS) await ask(serverName, entry)
+      await refresh(serverName)
       return usable()
     },
   }

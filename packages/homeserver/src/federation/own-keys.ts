@@ -26,7 +26,7 @@ export async function loadSigningKey(parts: {
     const newest = await store.transaction(async (tx) => {
       // Whoever holds the position is alone: of processes that start together one makes the key.
       await tx.position()
-      const [known] = await signingKeys(tx.db)
+      const known = (await signingKeys(tx.db)).find((key) => key.expired_at === null)
       if (known) return known
       const { keyId, seed } = made()
       const row = { key_id: keyId, seed: encodeBase64(seed), created_at: clock.now(), expired_at: null }
@@ -48,20 +48,51 @@ export async function loadSigningKey(parts: {
     await rename(`${file}.new`, file)
     return signingKeyFromSeed(keyId, seed)
   }
-  const [keyId, seed] = text.trim().split(' ')
+  const [keyId, seed] = text.trim().split('\n', 1)[0]!.trim().split(' ')
   if (!keyId?.startsWith('ed25519:') || decodeBase64(seed ?? '').length !== 32) {
     throw new Error(`${file} is not a signing key: expected "ed25519:ID BASE64"`)
   }
   return signingKeyFromSeed(keyId, decodeBase64(seed!))
 }
 
+/** A key that this server signed with until `expiredAt` (epoch ms), and never after. */
+export type OldKey = { keyId: string; publicKey: string; expiredAt: number }
+
+/**
+ * The keys that this server signed with once, so that what it signed then can still be verified. With SQLite they are further lines
+ * of the key's file, `ed25519:ID PUBLIC_KEY expired MILLISECONDS`; with PostgreSQL they are in the database.
+ */
+export async function loadOldKeys({ store, dataDir }: { store: Store; dataDir: string }): Promise<OldKey[]> {
+  if (store.dialect === 'postgres') {
+    return (await signingKeys(store.db)).flatMap(({ key_id: keyId, seed, expired_at: expiredAt }) => {
+      if (expiredAt === null) return []
+      return [{ keyId, publicKey: signingKeyFromSeed(keyId, decodeBase64(seed)).publicKey, expiredAt }]
+    })
+  }
+  const file = join(dataDir, 'signing.key')
+  const [, ...lines] = (await readFile(file, 'utf8')).trim().split('\n')
+  return lines.map((line) => {
+    const match = /^(ed25519:[a-zA-Z0-9_]+) ([A-Za-z0-9+/]{43}) expired (\d{1,15})$/.exec(line.trim())
+    if (!match)
+      throw new Error(`${file} has a line that is no old key: expected "ed25519:ID PUBLIC_KEY expired MILLISECONDS"`)
+    return { keyId: match[1]!, publicKey: match[2]!, expiredAt: Number(match[3]) }
+  })
+}
+
 /** The answer to `GET /_matrix/key/v2/server`. Server-server API, "Publishing Keys". @param now epoch ms */
-export function publishedKeys(serverName: ServerName, key: SigningKey, now: number): object {
+export function publishedKeys(
+  serverName: ServerName,
+  key: SigningKey,
+  now: number,
+  oldKeys: readonly OldKey[] = [],
+): object {
   const keys = {
     server_name: serverName,
     valid_until_ts: now + VALID_MS,
     verify_keys: { [key.keyId]: { key: key.publicKey } },
-    old_verify_keys: {},
+    old_verify_keys: Object.fromEntries(
+      oldKeys.map(({ keyId, publicKey, expiredAt }) => [keyId, { key: publicKey, expired_ts: expiredAt }]),
+    ),
   }
   return signJson(keys, serverName, key)
 }

@@ -22,6 +22,7 @@ const SETTINGS = {
   allowPrivate: false,
   deny: ['denied.example'],
   allow: [],
+  oldKeys: [],
   retries: { retryBase: 2_000, retryCapEarly: 20_000, retryCapWaited: 600_000 },
 }
 

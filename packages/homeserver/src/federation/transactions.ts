@@ -2,6 +2,7 @@ import { MatrixError } from '../matrix/errors.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import { isObject } from '../matrix/json.ts'
 import type { Clock } from '../platform/clock.ts'
+import { createInFlight } from '../platform/in-flight.ts'
 import type { Logger } from '../platform/logger.ts'
 import { forgetTransactions, receivedResponse, saveResponse } from '../storage/received-transactions.ts'
 import type { Store } from '../storage/store.ts'
@@ -34,7 +35,7 @@ export function createTransactions(parts: {
   handlers: ReadonlyMap<string, EduHandler>
 }): Transactions {
   const { store, clock, log, handlers } = parts
-  const underWay = new Map<string, Promise<string>>()
+  const underWay = createInFlight<string>()
 
   async function handle(origin: ServerName, type: string, contents: readonly unknown[]): Promise<void> {
     try {
@@ -65,14 +66,7 @@ export function createTransactions(parts: {
   }
 
   return {
-    receive(transaction) {
-      const key = `${transaction.origin} ${transaction.txnId}`
-      const same = underWay.get(key)
-      if (same) return same
-      const answer = process(transaction).finally(() => underWay.delete(key))
-      underWay.set(key, answer)
-      return answer
-    },
+    receive: (transaction) => underWay.share(`${transaction.origin} ${transaction.txnId}`, () => process(transaction)),
     cleanUp: (now) => forgetTransactions(store.db, now - REMEMBERED_MS),
   }
 }

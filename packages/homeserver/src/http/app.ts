@@ -10,7 +10,7 @@ import { nestsTooDeeply } from '../matrix/json.ts'
 import { clientApi } from './client-api/index.ts'
 import { errorHandler } from './errors.ts'
 import { federationApi } from './federation-api/index.ts'
-import { rememberRoutes } from './method-not-allowed.ts'
+import { type Routes, rememberRoutes } from './method-not-allowed.ts'
 import { opsApi } from './ops/index.ts'
 import { createSpend, limitRates, type RateLimit } from './rate-limits.ts'
 
@@ -24,6 +24,10 @@ export type App = FastifyInstance<
 >
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** Every route there is. */
+    allRoutes: Routes['all']
+  }
   interface FastifyRequest {
     /** Set on routes for clients, unless the route is public. */
     requester: Requester
@@ -84,9 +88,10 @@ export async function createApp(ctx: Context): Promise<App> {
     if (ctx.shutdown.aborted) reply.header('Connection', 'close')
     done(null, payload)
   })
-  const allowedMethods = rememberRoutes(app)
+  const routes = rememberRoutes(app)
+  app.decorate('allRoutes', routes.all)
   app.setNotFoundHandler((request) => {
-    const allow = allowedMethods(request.url)
+    const allow = routes.methodsOf(request.url)
     if (allow.length === 0) throw new MatrixError(404, 'M_UNRECOGNIZED', 'Unrecognized request')
     throw new MatrixError(405, 'M_UNRECOGNIZED', 'This method is not allowed here', {
       headers: { Allow: allow.join(', ') },

@@ -1,11 +1,17 @@
 import type { App } from './app.ts'
 
+export type Routes = {
+  /** The methods that the path of a URL is served under; empty for an unknown path. */
+  methodsOf(url: string): string[]
+  /** All of them, as they were added. */
+  all(): { method: string; pattern: string }[]
+}
+
 /**
  * Remembers the routes that are added after this call, so that a path known under another method can be told from
  * an unknown one.
- * @returns a function from a URL to the methods that its path is served under; empty for an unknown path
  */
-export function rememberRoutes(app: App): (url: string) => string[] {
+export function rememberRoutes(app: App): Routes {
   const methodsByPattern = new Map<string, Set<string>>()
   app.addHook('onRoute', ({ url, method }) => {
     const methods = methodsByPattern.get(url) ?? new Set()
@@ -13,10 +19,14 @@ export function rememberRoutes(app: App): (url: string) => string[] {
     methodsByPattern.set(url, methods)
   })
   let matchers: [RegExp, Set<string>][] | undefined
-  return (url) => {
-    matchers ??= [...methodsByPattern].map(([pattern, methods]) => [matcherOf(pattern), methods])
-    const path = url.split('?', 1)[0]!
-    return [...new Set(matchers.flatMap(([matcher, methods]) => (matcher.test(path) ? [...methods] : [])))].sort()
+  return {
+    methodsOf(url) {
+      matchers ??= [...methodsByPattern].map(([pattern, methods]) => [matcherOf(pattern), methods])
+      const path = url.split('?', 1)[0]!
+      return [...new Set(matchers.flatMap(([matcher, methods]) => (matcher.test(path) ? [...methods] : [])))].sort()
+    },
+    all: () =>
+      [...methodsByPattern].flatMap(([pattern, methods]) => [...methods].map((method) => ({ method, pattern }))),
   }
 }
 

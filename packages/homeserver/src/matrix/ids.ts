@@ -34,13 +34,13 @@ export function isServerName(value: unknown): value is ServerName {
 }
 
 /**
- * Whether `value` is a user ID, historical ones included: a localpart of any characters but `:` and NUL, a valid
- * server name, at most 255 bytes. Appendices, "User Identifiers", "Historical User IDs".
+ * Whether `value` is a user ID, historical ones included: a localpart of any characters but `:`, NUL and
+ * surrogates, a valid server name, at most 255 bytes. Appendices, "User Identifiers", "Historical User IDs".
  */
 export function isUserId(value: unknown): value is UserId {
   if (typeof value !== 'string' || !value.startsWith('@')) return false
   const colon = value.indexOf(':')
-  if (colon < 1 || value.slice(1, colon).includes('\0')) return false
+  if (colon < 1 || value.slice(1, colon).includes('\0') || !value.isWellFormed()) return false
   return Buffer.byteLength(value) <= MAX_USER_ID_BYTES && isServerName(value.slice(colon + 1))
 }
 

@@ -3,8 +3,6 @@ export type InFlight<V> = {
   /** Joins the work for `key` if it is under way, else begins `task`. */
   share(key: string, task: () => Promise<V>): Promise<V>
   has(key: string): boolean
-  /** How many keys are being worked on. */
-  size(): number
 }
 
 /** What has ended is not kept, however it ended. */
@@ -19,6 +17,5 @@ export function createInFlight<V>(): InFlight<V> {
       return work
     },
     has: (key) => underWay.has(key),
-    size: () => underWay.size,
   }
 }

@@ -2,8 +2,6 @@
 export type Semaphore = {
   /** Waits for a permit, runs `task`, gives the permit back. */
   run<T>(task: () => Promise<T>): Promise<T>
-  /** Permits in use now. */
-  inUse(): number
 }
 
 /** @param permits how many tasks may run at the same time */
@@ -11,7 +9,6 @@ export function createSemaphore(permits: number): Semaphore {
   let used = 0
   const waiting: (() => void)[] = []
   return {
-    inUse: () => used,
     async run(task) {
       if (used >= permits) await new Promise<void>((resolve) => waiting.push(resolve))
       else used++

@@ -45,6 +45,7 @@ export type Tables = {
   }
 
   server_keys: ServerKeysTable
+  notary_responses: { server_name: ServerName; key_id: string; response: string; valid_until: number }
   destinations: DestinationsTable
   received_transactions: { origin: ServerName; txn_id: string; response: string; received_at: number }
 

@@ -66,6 +66,7 @@ export async function inboxSizes(
   db: Db,
   userIds: readonly UserId[],
 ): Promise<{ user_id: UserId; device_id: string; count: number }[]> {
+  if (userIds.length === 0) return []
   const rows = await db
     .selectFrom('device_messages')
     .select(['user_id', 'device_id', (eb) => eb.fn.countAll<number>().as('count')])

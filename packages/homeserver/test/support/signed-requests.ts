@@ -1,5 +1,5 @@
 import { parseServerName } from '../../src/matrix/ids.ts'
-import { canonicalJson, tryParseJson } from '../../src/matrix/json.ts'
+import { canonicalRequest, tryParseJson } from '../../src/matrix/json.ts'
 import { type SigningKey, signText, verifyJson, verifyKeyFrom, verifyText } from '../../src/matrix/signing.ts'
 import type { Clock } from '../../src/platform/clock.ts'
 import type { HttpRequest, HttpResponse, Network } from '../../src/platform/network.ts'
@@ -88,7 +88,7 @@ async function publishedKey(network: Network, clock: Clock, origin: string, keyI
 }
 
 function signedText(origin: string, destination: string, { method, path, body }: SignedParts): string {
-  const text = canonicalJson({ method, uri: path, origin, destination, content: body })
+  const text = canonicalRequest({ method, uri: path, origin, destination, content: body })
   if (text === undefined) throw new TypeError('a request without canonical form')
   return text
 }

@@ -2,6 +2,7 @@ import type { Context } from '../../context.ts'
 import type { App } from '../app.ts'
 import { requireSignature } from '../federation-auth.ts'
 import type { Spend } from '../rate-limits.ts'
+import { keysQuery } from './keys-query.ts'
 import { keysServer } from './keys-server.ts'
 import { openId } from './openid.ts'
 import { queryProfile } from './query-profile.ts'
@@ -15,6 +16,7 @@ export function federationApi(app: App, ctx: Context, spend: Spend): void {
   requireSignature(app, ctx, spend)
   version(app)
   keysServer(app, ctx)
+  keysQuery(app, ctx)
   openId(app, ctx)
   queryProfile(app, ctx)
   transactions(app, ctx)

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 
 /**
- * Tokens that expire and are renewed, tokens for one use, key backups, erasure.
+ * Tokens that expire and are renewed, tokens for one use, key backups, erasure; other servers' keys as they said them.
  * @public Kysely's migrator calls it
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -36,6 +36,15 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .createIndex('short_lived_tokens_by_expiry')
     .on('short_lived_tokens')
     .columns(['purpose', 'expires_at'])
+    .execute()
+
+  // Other servers' own signed answers about their keys, for those who ask us about them.
+  await table('notary_responses')
+    .addColumn('server_name', 'text', (c) => c.notNull())
+    .addColumn('key_id', 'text', (c) => c.notNull())
+    .addColumn('response', 'text', (c) => c.notNull())
+    .addColumn('valid_until', 'bigint', (c) => c.notNull())
+    .addPrimaryKeyConstraint('notary_responses_pk', ['server_name', 'key_id'])
     .execute()
 
   await table('key_backups')

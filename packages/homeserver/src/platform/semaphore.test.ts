@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { createSemaphore } from './semaphore.ts'
+
+test('so many run at the same time, the others in the order of asking', async () => {
+  const permits = createSemaphore(2)
+  const tasks = Array.from({ length: 5 }, () => Promise.withResolvers<void>())
+  const started: number[] = []
+  const all = tasks.map(({ promise }, n) =>
+    permits.run(() => {
+      started.push(n)
+      return promise
+    }),
+  )
+  await nextTurn()
+  assert.deepEqual(started, [0, 1])
+  tasks[1]!.resolve()
+  await nextTurn()
+  assert.deepEqual(started, [0, 1, 2])
+  for (const { resolve } of tasks) resolve()
+  await Promise.all(all)
+  assert.deepEqual(started, [0, 1, 2, 3, 4])
+})
+
+test('a task that fails says so, and gives its permit back', async () => {
+  const permits = createSemaphore(1)
+  const failing = [1, 2].map((n) => permits.run(() => Promise.reject(new Error(`${n}`))))
+  await assert.rejects(failing[0]!, /1/)
+  await assert.rejects(failing[1]!, /2/)
+  assert.equal(await permits.run(async () => 'done'), 'done')
+})
+
+test('who asks just when a permit comes free does not push in, and there is never one too many', async () => {
+  const permits = createSemaphore(1)
+  let running = 0
+  const order: string[] = []
+  const task = (name: string) => async () => {
+    assert.equal(++running, 1)
+    order.push(name)
+    await nextTurn()
+    running--
+  }
+  const first = permits.run(task('first'))
+  const second = permits.run(task('second'))
+  const third = first.then(() => permits.run(task('third')))
+  await Promise.all([second, third])
+  assert.deepEqual(order, ['first', 'second', 'third'])
+})

@@ -15,9 +15,10 @@ const claim = (by: TestClient, one_time_keys: unknown, timeout?: number): Promis
 const namesIn = ({ body }: ClientAnswer, { userId, deviceId }: Target) =>
   Object.keys(body.one_time_keys[userId]?.[deviceId] ?? {})
 
-/** Uploads new one-time keys in one request. @returns their names */
-async function stock(client: TestClient, count: number): Promise<string[]> {
-  const keys = Array.from({ length: count }, () => client.device.oneTimeKey())
+const newKeys = ({ device }: TestClient, count: number) => Array.from({ length: count }, () => device.oneTimeKey())
+
+/** Uploads one-time keys in one request. @returns their names */
+async function stock(client: TestClient, count: number, keys = newKeys(client, count)): Promise<string[]> {
   await client.request('POST', '/keys/upload', { one_time_keys: Object.fromEntries(keys) })
   return keys.map(([name]) => name)
 }
@@ -44,8 +45,10 @@ forEachDatabase((database) => {
   test('keys are given out request by request in the order of upload', async () => {
     const { servers } = await testNetwork(['hs1'], { database })
     const [alice, bob] = [await servers.hs1.register('alice'), await servers.hs1.register('bob')]
-    const batches = [await stock(bob, 3), await stock(bob, 3), await stock(bob, 3)]
-    for (const batch of batches) {
+    // The order of upload is not the order of their names.
+    const batches = [1, 2, 3].map(() => newKeys(bob, 3)).reverse()
+    for (const keys of batches) await stock(bob, 3, keys)
+    for (const batch of batches.map((keys) => keys.map(([name]) => name))) {
       const given = []
       for (let i = 0; i < 3; i++) given.push(...namesIn(await claim(alice, wanted(bob)), bob))
       assert.deepEqual(given.sort(), batch.sort())

@@ -43,7 +43,7 @@ export async function loadSigningKey(parts: {
   if (text === undefined) {
     const { keyId, seed } = made()
     // Written whole or not at all: half a key would be a new identity.
-    await writeFile(`${file}.new`, `${keyId} ${encodeBase64(seed)}\n`, { mode: 0o600 })
+    await writeFile(`${file}.new`, `${keyId} ${encodeBase64(seed)}\n`, { mode: 0o600, flush: true })
     await chmod(`${file}.new`, 0o600)
     await rename(`${file}.new`, file)
     return signingKeyFromSeed(keyId, seed)

@@ -45,17 +45,3 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     signal?.addEventListener('abort', onAbort, { once: true })
   })
 }
-
-/**
- * Waits for `promise`, at most `delayMs` milliseconds. The promise itself goes on; a later rejection of it is the
- * business of whoever else holds it.
- * @returns the promise's value, or `undefined` when the time ran out first
- */
-export async function within<T>(clock: Clock, delayMs: number, promise: Promise<T>): Promise<T | undefined> {
-  const over = new AbortController()
-  try {
-    return await Promise.race([promise, sleep(clock, delayMs, over.signal).then(() => undefined)])
-  } finally {
-    over.abort()
-  }
-}

@@ -93,6 +93,8 @@ export function createSync(store: Store, clock: Clock, sources: SyncSources): Sy
         const atOnce = !request.since || request.fullState || keys !== keysAtFirst
         if (atOnce || hasNews(response) || clock.now() >= deadline || request.signal.aborted) return response
         await woken.promise
+        // Nothing is read any more once the server stops; what is new comes with the next sync.
+        if (request.signal.aborted) return response
       } finally {
         unsubscribe()
         cancel()

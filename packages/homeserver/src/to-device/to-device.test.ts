@@ -172,8 +172,10 @@ forEachDatabase((database) => {
     assert.equal(clock.now(), before)
   })
 
-  test('requests that are misshapen are refused', async () => {
+  test('requests that are misshapen or name too many users are refused', async () => {
     const { alice, bob } = await pair(database)
+    const tooMany = Object.fromEntries(Array.from({ length: 40_000 }, (_, n) => [`@${n}:hs1`, { '*': {} }]))
+    assert.equal((await send(alice, tooMany)).status, 400)
     for (const messages of [
       undefined,
       [],

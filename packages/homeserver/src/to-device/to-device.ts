@@ -147,6 +147,8 @@ export function createToDevice(parts: {
 }
 
 const MAX_MESSAGE_ID_LENGTH = 255
+/** The most users that one request or EDU may name. */
+const MAX_USERS = 5_000
 
 /** Reads the content of an `m.direct_to_device`. Server-server API, "Send-to-device messaging". */
 function readDirectToDevice(
@@ -164,7 +166,7 @@ function readDirectToDevice(
   return { sender, type, messageId, messages: new Map(ours) }
 }
 
-/** Reads `{userId: {deviceId: content}}`. @returns `undefined` if the shape is wrong */
+/** Reads `{userId: {deviceId: content}}`. @returns `undefined` if the shape is wrong, or there are too many users */
 export function readMessages(value: unknown): Messages | undefined {
   if (!isObject(value)) return undefined
   const messages = new Map<UserId, Map<string, unknown>>()
@@ -174,5 +176,5 @@ export function readMessages(value: unknown): Messages | undefined {
     if (!contents.every(([, content]) => isObject(content))) return undefined
     messages.set(userId, new Map(contents))
   }
-  return messages
+  return messages.size <= MAX_USERS ? messages : undefined
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { sleep, within } from '../../src/platform/clock.ts'
+import { sleep } from '../../src/platform/clock.ts'
 import { createFakeClock } from './fake-clock.ts'
 
 test('time stands still until it is advanced', async () => {
@@ -65,14 +65,6 @@ test('promises go on between timers, and timers that they set fire in the same a
   assert.deepEqual(seen, [10, 20, 30, 40])
   await clock.advance(5)
   assert.deepEqual(seen, [10, 20, 30, 40, 50])
-})
-
-test('within gives up at its time', async () => {
-  const clock = createFakeClock(0)
-  const outcome = within(clock, 100, new Promise<string>(() => {}))
-  await clock.advance(100)
-  assert.equal(await outcome, undefined)
-  assert.equal(clock.pendingTimers(), 0)
 })
 
 test('a jump of the clock moves what it shows, not its timers', async () => {

@@ -15,7 +15,7 @@ export function toDevice(app: App, ctx: Context): void {
   for (const path of clientPaths('/sendToDevice/:eventType/:txnId')) {
     app.put(path, { schema }, async (request) => {
       const messages = readMessages(request.body.messages)
-      if (!messages) throw badJson('messages is not an object of users with devices and contents')
+      if (!messages) throw badJson('messages is not an object of users with devices and contents, or has too many')
       const { eventType, txnId } = request.params
       await ctx.toDevice.send(request.requester, eventType, txnId, messages)
       return {}

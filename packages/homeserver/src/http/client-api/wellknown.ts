@@ -14,6 +14,11 @@ export function wellKnown(app: App, ctx: Context): void {
     if (!server) throw notFound('This server does not delegate')
     return { 'm.server': server }
   })
+
+  // A contact is its owner's to publish, and no setting names one.
+  app.get('/.well-known/matrix/support', { config: { public: true } }, async () => {
+    throw notFound('This server publishes no contact')
+  })
 }
 
 /** Host and port of a base URL; all APIs are served under it. */

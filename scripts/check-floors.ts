@@ -7,6 +7,7 @@ import { dirname, join, relative, resolve } from 'node:path'
  */
 export const FLOORS: readonly (readonly string[])[] = [
   ['platform', 'matrix'],
+  ['state'],
   ['config'],
   ['storage'],
   ['device-lists', 'sync', 'federation', 'users', 'devices', 'to-device', 'key-backup'],

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
+  isEventId,
   isNewLocalpart,
+  isRoomAlias,
+  isRoomId,
   isServerName,
   isUserId,
   localpartOf,
@@ -87,4 +90,14 @@ test('parts of a user ID', () => {
 test('new accounts get localparts of today only', () => {
   for (const localpart of ['a', 'a.b_c=d-e/f+1']) assert.ok(isNewLocalpart(localpart), localpart)
   for (const localpart of ['', 'A', 'ä', 'a b', 'a:b', '@a', 'a\n']) assert.ok(!isNewLocalpart(localpart), localpart)
+})
+
+test('room IDs, event IDs and aliases, of old and new room versions', () => {
+  for (const id of ['!a:b.example', '!31hneApxJ_1o-63DmFrpeqnkFfWppnzWso1JvH3ogLM']) assert.ok(isRoomId(id), id)
+  for (const id of ['$a:b.example:8448', '$acR1l0raoZnm60CBwAVgqbZqoO/mYU81xysh1u7XcJk']) assert.ok(isEventId(id), id)
+  assert.ok(isRoomAlias('#räume:b.example'))
+  for (const id of ['', '!', '!:b.example', '!a:', '!a:b c', '!a\0:b', 'a:b', `!${'a'.repeat(255)}`, undefined, 1]) {
+    assert.ok(!isRoomId(id), String(id))
+  }
+  for (const id of ['#a', '#:b', 'a:b', '#a:b/c']) assert.ok(!isRoomAlias(id), id)
 })

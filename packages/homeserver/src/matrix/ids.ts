@@ -6,6 +6,13 @@ export type UserId = string & { readonly [brand]: 'UserId' }
 /** A server name: a host name or IP literal, with an optional port, checked. */
 export type ServerName = string & { readonly [brand]: 'ServerName' }
 
+/** `!opaque` or `!opaque:server.name`, checked. Appendices, "Room IDs". */
+export type RoomId = string & { readonly [brand]: 'RoomId' }
+/** `$opaque` or, in room versions 1 and 2, `$opaque:server.name`, checked. Appendices, "Event IDs". */
+export type EventId = string & { readonly [brand]: 'EventId' }
+/** `#alias:server.name`, checked. Appendices, "Room Aliases". */
+export type RoomAlias = string & { readonly [brand]: 'RoomAlias' }
+
 /** The longest user identifier, in bytes of UTF-8. Appendices, "User Identifiers". */
 const MAX_USER_ID_BYTES = 255
 const MAX_SERVER_NAME_LENGTH = 230
@@ -44,9 +51,34 @@ export function isUserId(value: unknown): value is UserId {
   return Buffer.byteLength(value) <= MAX_USER_ID_BYTES && isServerName(value.slice(colon + 1))
 }
 
-/** The server name in a user ID. */
-export function serverNameOf(userId: UserId): ServerName {
-  return userId.slice(userId.indexOf(':') + 1) as ServerName
+/** The longest room ID, event ID and room alias, in bytes of UTF-8. Appendices, "Common Identifier Format". */
+const MAX_ID_BYTES = 255
+
+/** Whether `value` is a room ID of any room version: with a server name, or without one as of version 12. */
+export function isRoomId(value: unknown): value is RoomId {
+  return isSigilId(value, '!')
+}
+
+/** Whether `value` is an event ID of any room version. */
+export function isEventId(value: unknown): value is EventId {
+  return isSigilId(value, '$')
+}
+
+export function isRoomAlias(value: unknown): value is RoomAlias {
+  return isSigilId(value, '#') && value.includes(':')
+}
+
+/** A sigil, an opaque part that is not empty, and perhaps a server name; at most 255 bytes. */
+function isSigilId(value: unknown, sigil: string): value is string {
+  if (typeof value !== 'string' || !value.startsWith(sigil) || value.length < 2) return false
+  if (value.includes('\0') || !value.isWellFormed() || Buffer.byteLength(value) > MAX_ID_BYTES) return false
+  const colon = value.indexOf(':')
+  return colon < 0 || (colon > 1 && isServerName(value.slice(colon + 1)))
+}
+
+/** The server name in a user ID or a room alias. */
+export function serverNameOf(id: UserId | RoomAlias): ServerName {
+  return id.slice(id.indexOf(':') + 1) as ServerName
 }
 
 /** The part between `@` and `:`. */

@@ -6,6 +6,7 @@ import type { Transactions } from './federation/transactions.ts'
 import type { KeyBackup } from './key-backup/key-backup.ts'
 import type { Clock } from './platform/clock.ts'
 import type { Logger } from './platform/logger.ts'
+import type { Rooms } from './rooms/rooms.ts'
 import type { Store } from './storage/store.ts'
 import type { Sync } from './sync/sync.ts'
 import type { ToDevice } from './to-device/to-device.ts'
@@ -28,5 +29,6 @@ export type Context = {
   deviceLists: DeviceLists
   federation: Federation
   transactions: Transactions
+  rooms: Rooms
   sync: Sync
 }

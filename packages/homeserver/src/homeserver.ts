@@ -5,7 +5,7 @@ import { addressText } from './config/print.ts'
 import type { Settings } from './config/settings.ts'
 import type { Context } from './context.ts'
 import { createDeviceLists } from './device-lists/engine.ts'
-import { noSharedRooms, type SharedRooms } from './device-lists/tracking.ts'
+import type { SharedRooms } from './device-lists/tracking.ts'
 import { createDevices } from './devices/devices.ts'
 import { createFederation } from './federation/federation.ts'
 import { loadOldKeys, loadSigningKey } from './federation/own-keys.ts'
@@ -26,6 +26,8 @@ import { systemRandom } from './platform/random.ts'
 import { type SocketAddress, socketAddress } from './platform/socket-address.ts'
 import { createSystemNetwork } from './platform/system-network.ts'
 import { createWorkerLoop } from './platform/worker-loop.ts'
+import { createRooms } from './rooms/rooms.ts'
+import { sharedRooms as roomsShared } from './rooms/shared-rooms.ts'
 import { type Backend, postgresBackend, sqliteBackend } from './storage/dialect.ts'
 import { oneTimeKeyCounts, unusedFallbackKeyTypes } from './storage/one-time-keys.ts'
 import { settleServerName } from './storage/server-info.ts'
@@ -107,7 +109,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
   }
 
   const shuttingDown = new AbortController()
-  const sharedRooms = overrides.sharedRooms ?? noSharedRooms
+  const sharedRooms = overrides.sharedRooms ?? roomsShared(serverName)
   const signingKey = await loadSigningKey({ store, clock, random, dataDir })
   const federation = createFederation({
     store,
@@ -179,6 +181,22 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       unusedFallbackKeyTypes: await unusedFallbackKeyTypes(store.db, userId, deviceId),
     }),
   })
+  const rooms = createRooms({
+    store,
+    clock,
+    random,
+    log,
+    serverName,
+    signingKey,
+    profileOf: users.publicProfile,
+    watchers: {
+      startTracking: deviceLists.startTracking,
+      stopTracking: deviceLists.stopTracking,
+      serversJoined: deviceLists.introduce,
+      eventsAdded: async () => {},
+      wakeSender,
+    },
+  })
   const cleaner = createWorkerLoop({
     clock,
     onError: (error) => log.error({ err: error }, 'cleaning up failed'),
@@ -209,6 +227,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     deviceLists,
     federation,
     transactions,
+    rooms,
     sync,
   }
   const app = await createApp(ctx)

@@ -1,3 +1,4 @@
+import { DEFAULT_ROOM_VERSION } from '../state/room-versions.ts'
 import * as kinds from './kinds.ts'
 
 /** One setting: how it is called in the file, what it is, and what it is if nobody says. The variable follows from the name. */
@@ -40,7 +41,7 @@ const definitions = {
   allowGuests: { key: 'allow_guests', kind: kinds.flag, fallback: false },
   rateLimits: { key: 'rate_limits', kind: kinds.onOff, fallback: true },
   passwordHash: { key: 'password_hash', kind: kinds.oneOf('recommended', 'test'), fallback: 'recommended' },
-  defaultRoomVersion: { key: 'default_room_version', kind: kinds.secret, fallback: undefined, unbuilt: true },
+  defaultRoomVersion: { key: 'default_room_version', kind: kinds.roomVersion, fallback: DEFAULT_ROOM_VERSION },
   appserviceFiles: { key: 'appservice_files', kind: kinds.list(':'), fallback: [], unbuilt: true },
   metricsListen: { key: 'metrics_listen', kind: kinds.addressOrOff, fallback: undefined, unbuilt: true },
   logLevel: {

@@ -1,4 +1,5 @@
 import { isServerName } from '../matrix/ids.ts'
+import { roomVersion as findRoomVersion, ROOM_VERSIONS } from '../state/room-versions.ts'
 import type { ListenAddress } from './settings.ts'
 
 /** How a value of some kind is read: from text (a variable) or from YAML. */
@@ -23,6 +24,12 @@ export const secret: Kind<string> = {
 export const serverName: Kind<string> = {
   expected: 'a server name, such as example.org or localhost:8448',
   read: (value) => (isServerName(value) ? value : undefined),
+}
+
+/** A YAML number is taken for text here, too: versions look like numbers. */
+export const roomVersion: Kind<string> = {
+  expected: `a room version: ${ROOM_VERSIONS.map((version) => version.id).join(', ')}`,
+  read: (value) => findRoomVersion(String(value))?.id,
 }
 
 export const flag: Kind<boolean> = {

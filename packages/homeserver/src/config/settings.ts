@@ -25,7 +25,7 @@ export type Settings = {
   allowGuests: boolean
   rateLimits: boolean
   passwordHash: 'recommended' | 'test'
-  defaultRoomVersion: string | undefined
+  defaultRoomVersion: string
   appserviceFiles: string[]
   metricsListen: ListenAddress | undefined
   logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace'

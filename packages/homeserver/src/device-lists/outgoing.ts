@@ -14,6 +14,12 @@ export type Outgoing = {
   deviceChanged(tx: Tx, userId: UserId, deviceIds: readonly string[]): Promise<void>
   /** Master or self-signing key of one of our users changed. Part of the change's own transaction. */
   signingKeysChanged(tx: Tx, userId: UserId): Promise<void>
+  /**
+   * These servers share a room with our users from now on, and have to hear of their devices. Part of the membership's own
+   * transaction. Every device is told under the place in the user's stream that it would have had had it come last: a
+   * server that has nothing yet sees a gap and asks for the whole list, one that has it sees nothing new.
+   */
+  introduce(tx: Tx, userIds: readonly UserId[], servers: readonly ServerName[]): Promise<void>
   /** Something about `userId`'s keys changed that only `requester` sees. */
   noticeTo(tx: Tx, requester: UserId, userId: UserId): Promise<void>
   /** The answer to `GET /_matrix/federation/v1/user/devices/{userId}`. */
@@ -71,6 +77,25 @@ export function createOutgoing(parts: {
       const streamId = await storage.localStreamId(tx.db, userId)
       await storage.queueSigningKeys(tx.db, userId, destinations, streamId)
       await tellLocally(tx, userId)
+    },
+
+    async introduce(tx, userIds, servers) {
+      const byUser = Map.groupBy(await localDevices(tx.db, userIds), (device) => device.user_id)
+      const streamIds = await storage.localStreamIds(tx.db, [...byUser.keys()])
+      const rows = [...byUser].flatMap(([userId, devices]) => {
+        const first = Math.max(1, (streamIds.get(userId) ?? 1) - devices.length + 1)
+        return devices.flatMap(({ device_id }, index) =>
+          servers.map((destination) => ({
+            destination,
+            user_id: userId,
+            device_id,
+            stream_id: first + index,
+            prev_stream_id: first + index - 1,
+          })),
+        )
+      })
+      await storage.queueUpdates(tx.db, rows)
+      if (rows.length > 0) tx.afterCommit(() => wakeSender(servers))
     },
 
     async noticeTo(tx, requester, userId) {

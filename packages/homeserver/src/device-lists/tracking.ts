@@ -2,7 +2,7 @@ import type { ServerName, UserId } from '../matrix/ids.ts'
 import type { Db } from '../storage/store.ts'
 
 /**
- * Who shares a room with whom: the one question that device lists ask of rooms. Tests set it; rooms will answer it.
+ * Who shares a room with whom: the one question that device lists ask of rooms. Memberships answer it; tests may.
  * All three answer as of the transaction they are asked in.
  */
 export type SharedRooms = {
@@ -12,11 +12,4 @@ export type SharedRooms = {
   localUsers(db: Db, userIds: readonly UserId[]): Promise<UserId[]>
   /** The other servers that have a user who shares a room with our `userId`. */
   servers(db: Db, userId: UserId): Promise<ServerName[]>
-}
-
-/** Nobody shares a room with anybody: the truth until rooms exist. */
-export const noSharedRooms: SharedRooms = {
-  sharing: async () => new Set(),
-  localUsers: async () => [],
-  servers: async () => [],
 }

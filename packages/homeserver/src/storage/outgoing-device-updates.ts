@@ -19,6 +19,13 @@ export async function localStreamId(db: Db, userId: UserId): Promise<number> {
   return row?.stream_id ?? 1
 }
 
+/** The same of several users; one without a row has had no change yet. */
+export async function localStreamIds(db: Db, userIds: readonly UserId[]): Promise<Map<UserId, number>> {
+  if (userIds.length === 0) return new Map()
+  const rows = await db.selectFrom('local_device_lists').selectAll().where('user_id', 'in', userIds).execute()
+  return new Map(rows.map((row) => [row.user_id, row.stream_id]))
+}
+
 /** Counts the stream ID of one of our users up by `changes`. @returns the last of the new IDs */
 export async function advanceLocalStream(db: Db, userId: UserId, changes: number): Promise<number> {
   const row = await db
@@ -37,16 +44,17 @@ export async function advanceLocalStream(db: Db, userId: UserId, changes: number
  * what the destination has.
  */
 export async function queueUpdates(db: Db, rows: readonly Omit<OutgoingUpdate, 'id'>[]): Promise<void> {
-  if (rows.length === 0) return
-  await db
-    .insertInto('outgoing_device_updates')
-    .values(rows)
-    .onConflict((conflict) =>
-      conflict
-        .columns(['destination', 'user_id', 'device_id'])
-        .doUpdateSet((eb) => ({ stream_id: eb.ref('excluded.stream_id') })),
-    )
-    .execute()
+  for (let start = 0; start < rows.length; start += 200) {
+    await db
+      .insertInto('outgoing_device_updates')
+      .values(rows.slice(start, start + 200))
+      .onConflict((conflict) =>
+        conflict
+          .columns(['destination', 'user_id', 'device_id'])
+          .doUpdateSet((eb) => ({ stream_id: eb.ref('excluded.stream_id') })),
+      )
+      .execute()
+  }
 }
 
 /** Destinations that something is queued for. */

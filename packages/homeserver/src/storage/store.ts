@@ -18,6 +18,8 @@ export type Tx = {
    * position has seen everything up to it. Ask late: other writers wait from here to the commit.
    */
   position(): Promise<number>
+  /** A further place, after all that this transaction has taken: for rows that have an order among themselves. */
+  nextPosition(): Promise<number>
   /** Runs `callback` once the transaction has committed, and never if it does not. */
   afterCommit(callback: () => void): void
   /** Wakes whatever waits for one of these keys (user IDs) after the commit. */
@@ -87,12 +89,14 @@ export async function openStore(backend: Backend): Promise<Store> {
 
 function openTx(db: Db, callbacks: (() => void)[], woken: Set<string>): Tx {
   let position: Promise<number> | undefined
+  const next = () => {
+    position = nextPosition(db, {}).then(({ rows }) => rows[0]!.position)
+    return position
+  }
   return {
     db,
-    position() {
-      position ??= nextPosition(db, {}).then(({ rows }) => rows[0]!.position)
-      return position
-    },
+    position: () => position ?? next(),
+    nextPosition: next,
     afterCommit: (callback) => callbacks.push(callback),
     wake(keys) {
       for (const key of keys) woken.add(key)

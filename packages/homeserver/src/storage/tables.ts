@@ -1,11 +1,12 @@
 import type { Generated } from 'kysely'
 import type { ServerName, UserId } from '../matrix/ids.ts'
+import type { RoomTables } from './room-tables.ts'
 
 /**
  * Every table, as TypeScript sees it. What the columns mean is said in `migrations/`. Times are epoch milliseconds,
  * flags are 0 or 1, JSON is kept as text so that it is parsed only where it is looked into.
  */
-export type Tables = {
+export type Tables = RoomTables & {
   server_info: { name: string; value: string }
   signing_keys: { key_id: string; seed: string; created_at: number; expired_at: number | null }
   stream_position: { id: number; position: number }

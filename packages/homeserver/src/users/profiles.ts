@@ -23,6 +23,8 @@ export type Profiles = {
    * `M_PROFILE_TOO_LARGE`
    */
   setProfileField(requester: UserId, userId: UserId, name: string, body: unknown): Promise<void>
+  /** What goes into the membership events of one of our users; nothing for others. */
+  publicProfile(userId: UserId): Promise<{ displayname?: string; avatar_url?: string }>
   /** `DELETE /profile/{userId}/{keyName}` @throws `M_FORBIDDEN`, `M_KEY_TOO_LARGE`, `M_INVALID_PARAM` */
   removeProfileField(requester: UserId, userId: UserId, name: string): Promise<void>
 }
@@ -75,6 +77,16 @@ export function createProfiles(store: Store, serverName: ServerName, remoteProfi
         if (sizeOf([...others, { name, value: text }]) >= MAX_PROFILE_BYTES) throw tooLarge()
         await putProfileField(tx.db, userId, { name, value: text })
       })
+    },
+
+    async publicProfile(userId) {
+      if (serverNameOf(userId) !== serverName) return {}
+      const fields = await profileFields(store.db, userId)
+      return Object.fromEntries(
+        fields
+          .filter(({ name }) => name === 'displayname' || name === 'avatar_url')
+          .map(({ name, value }) => [name, JSON.parse(value)]),
+      )
     },
 
     async removeProfileField(requester, userId, name) {

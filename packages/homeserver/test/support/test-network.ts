@@ -39,6 +39,8 @@ export type TestNetworkOptions = {
   settings?: PartialSettings
   /** Decides all that is left to chance. */
   seed?: string
+  /** Who shares a room with whom is what events say, and not what `rooms` was told. */
+  realRooms?: boolean
   log?: Logger
 }
 
@@ -48,7 +50,7 @@ const LOOK_MS = 1_000
 /** Starts the servers. They end with the test that runs. */
 export async function testNetwork<Name extends string>(
   names: readonly Name[],
-  { database, settings = {}, seed = 'test', log = silentLogger }: TestNetworkOptions,
+  { database, settings = {}, seed = 'test', realRooms = false, log = silentLogger }: TestNetworkOptions,
 ): Promise<TestNetwork<Name>> {
   const clock = createFakeClock(undefined, { settle: database.settle })
   const network = createMemoryNetwork(clock, createSeededRandom(`${seed} network`))
@@ -68,7 +70,7 @@ export async function testNetwork<Name extends string>(
       seed: `${seed} ${serverName} ${processes.length}`,
       database: data,
       dataDir: mkdtempSync(join(folder, 'server-')),
-      rooms,
+      rooms: realRooms ? undefined : rooms,
       hearsOfRooms: isFirst,
     })
     processes.push(server)

@@ -47,7 +47,8 @@ export type TestServerOptions = {
   database: ReopenableDatabase
   /** For the signing key, where that is a file. */
   dataDir: string
-  rooms: TestRooms
+  /** What tests say of who shares a room; without it, real rooms say so. */
+  rooms?: TestRooms | undefined
   /** Whether it is the one process of its server that takes in changes of rooms. */
   hearsOfRooms: boolean
 }
@@ -81,11 +82,11 @@ export function createTestServer(options: TestServerOptions): TestServer {
         serverName: serverName as ServerName,
         dataDir,
       },
-      { platform: mortal.platform, backend, sharedRooms: rooms.of(serverName) },
+      { platform: mortal.platform, backend, ...(rooms && { sharedRooms: rooms.of(serverName) }) },
     )
     await homeserver.startWorkers()
     running = { homeserver, mortal, backend, leaveRooms: () => {} }
-    if (hearsOfRooms) running.leaveRooms = await rooms.attach(serverName, takeIn)
+    if (rooms && hearsOfRooms) running.leaveRooms = await rooms.attach(serverName, takeIn)
   }
 
   async function takeIn(started: UserId[], stopped: UserId[]): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Context } from '../../context.ts'
+import { ROOM_VERSIONS } from '../../state/room-versions.ts'
 import type { App } from '../app.ts'
 import { clientPaths } from './versions-of.ts'
 
@@ -12,8 +13,14 @@ const CAPABILITIES = {
 }
 
 /** Client-server API, "Capabilities negotiation". */
-export function capabilities(app: App, _ctx: Context): void {
+export function capabilities(app: App, ctx: Context): void {
+  const roomVersions = {
+    default: ctx.settings.defaultRoomVersion,
+    available: Object.fromEntries(ROOM_VERSIONS.map((version) => [version.id, 'stable'])),
+  }
   for (const path of clientPaths('/capabilities')) {
-    app.get(path, { config: { guests: true } }, async () => ({ capabilities: CAPABILITIES }))
+    app.get(path, { config: { guests: true } }, async () => ({
+      capabilities: { ...CAPABILITIES, 'm.room_versions': roomVersions },
+    }))
   }
 }

@@ -5,6 +5,7 @@ import { account, sharedSecretRegistration } from './account.ts'
 import { accountData } from './account-data.ts'
 import { admin } from './admin.ts'
 import { capabilities } from './capabilities.ts'
+import { createRoomRoutes } from './create-room.ts'
 import { crossSigning } from './cross-signing.ts'
 import { deviceListRefresh } from './device-list-refresh.ts'
 import { deviceManagement } from './device-management.ts'
@@ -16,6 +17,8 @@ import { logout } from './logout.ts'
 import { profile } from './profile.ts'
 import { pushRules } from './pushrules.ts'
 import { registration } from './registration.ts'
+import { roomSend } from './room-send.ts'
+import { roomState } from './room-state.ts'
 import { syncRoutes } from './sync.ts'
 import { toDevice } from './to-device.ts'
 import { versions } from './versions.ts'
@@ -44,6 +47,9 @@ export function clientApi(app: App, ctx: Context): void {
   keyBackup(app, ctx)
   crossSigning(app, ctx)
   toDevice(app, ctx)
+  createRoomRoutes(app, ctx)
+  roomSend(app, ctx)
+  roomState(app, ctx)
   syncRoutes(app, ctx)
   deviceListRefresh(app, ctx)
 }

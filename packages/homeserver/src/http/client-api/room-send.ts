@@ -1,0 +1,52 @@
+import { Type } from 'typebox'
+import type { Context } from '../../context.ts'
+import { invalidParam } from '../../matrix/errors.ts'
+import { isEventId, isRoomId, type RoomId } from '../../matrix/ids.ts'
+import type { JsonObject } from '../../matrix/json.ts'
+import type { App } from '../app.ts'
+import { plainText } from '../plain-text.ts'
+import { clientPaths } from './versions-of.ts'
+
+const room = { roomId: Type.String() }
+const content = Type.Unsafe<JsonObject>(Type.Object({}))
+const sendSchema = {
+  params: Type.Object({ ...room, type: plainText(255), txnId: plainText(255) }),
+  body: content,
+}
+const redactSchema = {
+  params: Type.Object({ ...room, eventId: Type.String(), txnId: Type.Optional(plainText(255)) }),
+  body: Type.Optional(content),
+}
+
+/** Client-server API, "Sending events to a room", "Redactions". */
+export function roomSend(app: App, ctx: Context): void {
+  for (const path of clientPaths('/rooms/:roomId/send/:type/:txnId')) {
+    app.put(path, { schema: sendSchema, config: { guests: true } }, async ({ requester, params, body }) => {
+      const { type, txnId } = params
+      const transaction = { endpoint: `send ${type}`, txnId }
+      const eventId = await ctx.rooms.speaking.say(
+        requester,
+        checkedRoomId(params.roomId),
+        { type, content: body },
+        transaction,
+      )
+      return { event_id: eventId }
+    })
+  }
+
+  for (const path of clientPaths('/rooms/:roomId/redact/:eventId/:txnId')) {
+    app.put(path, { schema: redactSchema }, async ({ requester, params, body = {} }) => {
+      const { eventId, txnId } = params
+      if (!isEventId(eventId)) throw invalidParam('This is not an event ID')
+      const transaction = { endpoint: `redact ${eventId}`, txnId: txnId! }
+      const roomId = checkedRoomId(params.roomId)
+      return { event_id: await ctx.rooms.speaking.redact(requester, roomId, eventId, body, transaction) }
+    })
+  }
+}
+
+/** @throws `M_INVALID_PARAM` */
+export function checkedRoomId(roomId: string): RoomId {
+  if (!isRoomId(roomId)) throw invalidParam('This is not a room ID')
+  return roomId
+}

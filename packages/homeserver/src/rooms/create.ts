@@ -1,0 +1,67 @@
+import { badJson, MatrixError } from '../matrix/errors.ts'
+import type { RoomId, UserId } from '../matrix/ids.ts'
+import { opaqueId } from '../platform/random.ts'
+import { authorize } from '../state/authorization.ts'
+import { buildEvent } from '../state/build-event.ts'
+import type { RoomVersion } from '../state/room-versions.ts'
+import { setPublished } from '../storage/rooms.ts'
+import { addAlias } from './aliases.ts'
+import { append } from './append.ts'
+import { createContent, initialState, type RoomWish } from './creation.ts'
+import { memberContent } from './member-content.ts'
+import type { RoomParts } from './ports.ts'
+import { newEventId, send } from './send.ts'
+import type { RoomWriter } from './writable-room.ts'
+
+/**
+ * Makes a room: all of its first events, its alias and its place in the directory, or nothing. Those to be invited are
+ * not yet. Client-server API, "POST /createRoom".
+ * @throws `M_INVALID_ROOM_STATE` if the wish contradicts the rules of rooms; `M_ROOM_IN_USE` if the alias is taken
+ */
+export async function createRoom(
+  parts: RoomParts,
+  writer: RoomWriter,
+  creator: UserId,
+  version: RoomVersion,
+  wish: RoomWish & { publish: boolean },
+): Promise<RoomId> {
+  const { clock, random, serverName, signingKey } = parts
+  const create = buildEvent(
+    {
+      roomId: version.roomIdIsCreateEvent ? undefined : (`!${opaqueId(random)}:${serverName}` as RoomId),
+      type: 'm.room.create',
+      stateKey: '',
+      sender: creator,
+      content: createContent(wish, creator, version),
+      prevEvents: [],
+      authEvents: [],
+      depth: 1,
+      originServerTs: clock.now(),
+      eventId: newEventId(random, serverName),
+    },
+    version,
+    serverName,
+    signingKey,
+  )
+  if ('invalid' in create) throw badJson(create.invalid)
+  const verdict = authorize(create, version, () => undefined)
+  if (!verdict.allowed) throw invalidState(verdict.reason)
+  const ownContent = await memberContent(parts, creator, 'join')
+  await writer.writeNew(create.roomId, version, async (room) => {
+    await append(parts, room, { event: create, before: undefined })
+    await send(parts, room, { type: 'm.room.member', stateKey: creator, sender: creator, content: ownContent })
+    if (wish.alias !== undefined) await addAlias(room.tx.db, wish.alias, room.roomId, creator, clock.now())
+    for (const draft of initialState(wish, creator, version)) {
+      await send(parts, room, { ...draft, sender: creator }).catch(asInvalidState)
+    }
+    if (wish.publish) await setPublished(room.tx.db, room.roomId, true)
+  })
+  return create.roomId
+}
+
+/** What the creator may not do in the own new room contradicts itself. */
+function asInvalidState(error: unknown): never {
+  throw error instanceof MatrixError && error.errcode === 'M_FORBIDDEN' ? invalidState(error.message) : error
+}
+
+const invalidState = (reason: string) => new MatrixError(400, 'M_INVALID_ROOM_STATE', reason)

@@ -1,0 +1,51 @@
+import { LRUCache } from 'lru-cache'
+import type { Pdu, RoomEvent } from '../matrix/events.ts'
+import type { EventId } from '../matrix/ids.ts'
+import { trustedEvent } from '../state/read-event.ts'
+import type { RoomVersion } from '../state/room-versions.ts'
+import { type EventRow, eventRows } from '../storage/events.ts'
+import type { Db, Tx } from '../storage/store.ts'
+
+/** An event with what was found about it. */
+export type KnownEvent = { event: RoomEvent; rejected: boolean }
+
+/** Events as values, for the rules of rooms. What they are parsed to is kept for a while. */
+export type Events = {
+  /** Those of the events that are known, in or outside of the graph. */
+  load(db: Db, version: RoomVersion, eventIds: Iterable<EventId>): Promise<Map<EventId, KnownEvent>>
+  /** Keeps what a transaction has written, once it is committed. */
+  remember(tx: Tx, known: KnownEvent): void
+}
+
+/** Parsed events kept at most; state events of busy rooms are what stays. */
+const KEPT = 10_000
+
+export function createEvents(): Events {
+  const kept = new LRUCache<EventId, KnownEvent>({ max: KEPT })
+  return {
+    async load(db, version, eventIds) {
+      const found = new Map<EventId, KnownEvent>()
+      const missing: EventId[] = []
+      for (const eventId of eventIds) {
+        const known = kept.get(eventId)
+        if (known) found.set(eventId, known)
+        else missing.push(eventId)
+      }
+      if (missing.length === 0) return found
+      for (const row of await eventRows(db, missing)) {
+        const known = { event: eventOf(row, version), rejected: row.status === 'rejected' }
+        found.set(row.event_id, known)
+        kept.set(row.event_id, known)
+      }
+      return found
+    },
+    remember(tx, known) {
+      tx.afterCommit(() => kept.set(known.event.eventId, known))
+    },
+  }
+}
+
+/** The event in a row. */
+export function eventOf(row: Pick<EventRow, 'pdu' | 'event_id'>, version: RoomVersion): RoomEvent {
+  return trustedEvent(JSON.parse(row.pdu) as Pdu, version, row.event_id)
+}

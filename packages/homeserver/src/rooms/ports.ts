@@ -1,0 +1,41 @@
+import type { RoomEvent } from '../matrix/events.ts'
+import type { ServerName, UserId } from '../matrix/ids.ts'
+import type { SigningKey } from '../matrix/signing.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Logger } from '../platform/logger.ts'
+import type { Random } from '../platform/random.ts'
+import type { RoomVersion } from '../state/room-versions.ts'
+import type { Store, Tx } from '../storage/store.ts'
+import type { Events } from './events.ts'
+import type { States } from './states.ts'
+
+/** What the other features do about what happens in rooms. All but `wakeSender` is part of the event's own transaction. */
+export type RoomWatchers = {
+  /** Remote users with whom a room is shared from now on. */
+  startTracking(tx: Tx, userIds: readonly UserId[]): Promise<void>
+  /** Remote users with whom no room is shared any more. */
+  stopTracking(tx: Tx, userIds: readonly UserId[]): Promise<void>
+  /** Our users whose devices these servers have to be told of, since they are in a room together from now on. */
+  serversJoined(tx: Tx, userIds: readonly UserId[], servers: readonly ServerName[]): Promise<void>
+  /** Events that clients are shown, in order. */
+  eventsAdded(tx: Tx, events: readonly AddedEvent[]): Promise<void>
+  /** Called after the commit, with the destinations that are owed something. */
+  wakeSender(destinations: readonly ServerName[]): void
+}
+
+export type AddedEvent = { event: RoomEvent; version: RoomVersion; position: number }
+
+/** What every part of rooms is built with. */
+export type RoomParts = {
+  store: Store
+  clock: Clock
+  random: Random
+  log: Logger
+  serverName: ServerName
+  signingKey: SigningKey
+  events: Events
+  states: States
+  watchers: RoomWatchers
+  /** What goes into the membership events of one of our users; nothing for others. */
+  profileOf(userId: UserId): Promise<{ displayname?: string; avatar_url?: string }>
+}

@@ -1,0 +1,47 @@
+import type { RoomEvent } from '../matrix/events.ts'
+import { serverNameOf } from '../matrix/ids.ts'
+import { redactEvent, redactionApplies } from '../state/redaction.ts'
+import { eventRow, redactionsOf, saveRedacted } from '../storage/events.ts'
+import { eventOf } from './events.ts'
+import type { RoomParts } from './ports.ts'
+import { stateView } from './state-view.ts'
+import type { WritableRoom } from './writable-room.ts'
+
+/** What says who may redact. */
+const POWER = [
+  ['m.room.create', ''],
+  ['m.room.power_levels', ''],
+] as const
+
+/**
+ * Redacts what has to be redacted now that an accepted event is here: the event that it redacts, or itself, where its
+ * redaction came first. Room versions, "Handling redactions".
+ * @returns the event as clients may see it
+ */
+export async function redactWhatIsDue(parts: RoomParts, room: WritableRoom, event: RoomEvent): Promise<RoomEvent> {
+  const { tx, version } = room
+  if (event.type === 'm.room.redaction' && event.redacts !== undefined) {
+    const row = await eventRow(tx.db, event.redacts)
+    if (row && row.room_id === room.roomId && row.redacted_by === null) {
+      await redact(parts, room, eventOf(row, version), event)
+    }
+  }
+  // Nobody can have redacted an event of ours before it was made.
+  if (serverNameOf(event.sender) === parts.serverName) return event
+  for (const row of await redactionsOf(tx.db, event.eventId)) {
+    const redaction = eventOf(row, version)
+    if (await redact(parts, room, event, redaction)) return redactEvent(event, version)
+  }
+  return event
+}
+
+async function redact(parts: RoomParts, room: WritableRoom, target: RoomEvent, redaction: RoomEvent): Promise<boolean> {
+  const { tx, version } = room
+  if (target.type === 'm.room.create') return false
+  const state = await stateView(parts, tx.db, room, room.current!.map, POWER)
+  if (!redactionApplies(redaction, target, version, state)) return false
+  const redacted = redactEvent(target, version)
+  await saveRedacted(tx.db, redacted, redaction.eventId)
+  parts.events.remember(tx, { event: redacted, rejected: false })
+  return true
+}

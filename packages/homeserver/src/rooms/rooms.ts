@@ -1,0 +1,28 @@
+import type { RoomId, UserId } from '../matrix/ids.ts'
+import type { RoomVersion } from '../state/room-versions.ts'
+import { createRoom } from './create.ts'
+import type { RoomWish } from './creation.ts'
+import { createEvents } from './events.ts'
+import { createMembers, type Members } from './members.ts'
+import type { RoomParts } from './ports.ts'
+import { createSpeaking, type Speaking } from './speaking.ts'
+import { createStates } from './states.ts'
+import { createRoomWriter } from './writable-room.ts'
+
+/** Everything the rest of the server sees of rooms: an object for each part. */
+export type Rooms = {
+  /** Makes a room, without inviting anybody yet. See `create.ts`. */
+  create(creator: UserId, version: RoomVersion, wish: RoomWish & { publish: boolean }): Promise<RoomId>
+  speaking: Speaking
+  members: Members
+}
+
+export function createRooms(given: Omit<RoomParts, 'events' | 'states'>): Rooms {
+  const parts: RoomParts = { ...given, events: createEvents(), states: createStates() }
+  const writer = createRoomWriter(parts)
+  return {
+    create: (creator, version, wish) => createRoom(parts, writer, creator, version, wish),
+    speaking: createSpeaking(parts, writer),
+    members: createMembers(parts, writer),
+  }
+}

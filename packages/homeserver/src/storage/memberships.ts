@@ -1,0 +1,240 @@
+import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
+import { prepared } from './prepared.ts'
+import type { Membership, MembershipsTable } from './room-tables.ts'
+import type { Db } from './store.ts'
+
+export type MembershipRow = MembershipsTable
+
+/** Sets memberships, whatever they were. */
+export async function saveMemberships(db: Db, rows: readonly MembershipRow[]): Promise<void> {
+  for (let start = 0; start < rows.length; start += 300) {
+    await db
+      .insertInto('memberships')
+      .values(rows.slice(start, start + 300))
+      .onConflict((conflict) =>
+        conflict.columns(['room_id', 'user_id']).doUpdateSet((eb) => ({
+          membership: eb.ref('excluded.membership'),
+          event_id: eb.ref('excluded.event_id'),
+          sender: eb.ref('excluded.sender'),
+          position: eb.ref('excluded.position'),
+          display_name: eb.ref('excluded.display_name'),
+          avatar_url: eb.ref('excluded.avatar_url'),
+          forgotten: eb.ref('excluded.forgotten'),
+        })),
+      )
+      .execute()
+  }
+}
+
+/** Removes members from the state now. */
+export async function removeMemberships(db: Db, roomId: RoomId, userIds: readonly UserId[]): Promise<void> {
+  if (userIds.length === 0) return
+  await db.deleteFrom('memberships').where('room_id', '=', roomId).where('user_id', 'in', userIds).execute()
+}
+
+const selectMembership = prepared<{ roomId: RoomId; userId: UserId }, MembershipRow>((db, value) =>
+  db
+    .selectFrom('memberships')
+    .selectAll()
+    .where('room_id', '=', value('roomId'))
+    .where('user_id', '=', value('userId')),
+)
+
+/** One user's membership of one room. */
+export async function membershipRow(db: Db, roomId: RoomId, userId: UserId): Promise<MembershipRow | undefined> {
+  return (await selectMembership(db, { roomId, userId })).rows[0]
+}
+
+const selectOfUser = prepared<{ userId: UserId }, MembershipRow>((db, value) =>
+  db.selectFrom('memberships').selectAll().where('user_id', '=', value('userId')),
+)
+
+/** All memberships of one user, forgotten ones too. */
+export async function membershipsOf(db: Db, userId: UserId): Promise<MembershipRow[]> {
+  return (await selectOfUser(db, { userId })).rows
+}
+
+type MemberChoice = { membership?: Membership; serverName?: ServerName; userIds?: readonly UserId[] }
+
+/** The members of a room: all, those of one membership, of one server, or those among `userIds`. */
+export async function membersOf(
+  db: Db,
+  roomId: RoomId,
+  { membership, serverName, userIds }: MemberChoice = {},
+): Promise<MembershipRow[]> {
+  let query = db.selectFrom('memberships').selectAll().where('room_id', '=', roomId)
+  if (membership) query = query.where('membership', '=', membership)
+  if (serverName) query = query.where('server_name', '=', serverName)
+  // Beyond what one statement has room for, reading all of them costs no more.
+  if (!userIds || userIds.length > 500) {
+    const wanted = userIds && new Set(userIds)
+    const rows = await query.execute()
+    return wanted ? rows.filter((row) => wanted.has(row.user_id)) : rows
+  }
+  return userIds.length === 0 ? [] : query.where('user_id', 'in', userIds).execute()
+}
+
+/** Our own users who are in a room. */
+export async function localMembers(db: Db, roomId: RoomId): Promise<MembershipRow[]> {
+  return db
+    .selectFrom('memberships')
+    .selectAll()
+    .where('room_id', '=', roomId)
+    .where('membership', '=', 'join')
+    .where('is_local', '=', 1)
+    .execute()
+}
+
+const selectServers = prepared<{ roomId: RoomId }, { server_name: ServerName }>((db, value) =>
+  db
+    .selectFrom('memberships')
+    .select('server_name')
+    .distinct()
+    .where('room_id', '=', value('roomId'))
+    .where('membership', '=', 'join'),
+)
+
+/** All servers that have a user in the room, our own among them. */
+export async function serversIn(db: Db, roomId: RoomId): Promise<ServerName[]> {
+  return (await selectServers(db, { roomId })).rows.map((row) => row.server_name)
+}
+
+/** How many members of each kind rooms have. */
+export async function memberCounts(
+  db: Db,
+  roomIds: readonly RoomId[],
+): Promise<{ room_id: RoomId; membership: Membership; count: number }[]> {
+  if (roomIds.length === 0) return []
+  const rows = await db
+    .selectFrom('memberships')
+    .select(['room_id', 'membership', (eb) => eb.fn.countAll<number>().as('count')])
+    .where('room_id', 'in', roomIds)
+    .groupBy(['room_id', 'membership'])
+    .execute()
+  return rows.map((row) => ({ ...row, count: Number(row.count) }))
+}
+
+/** The rooms that a user is in. */
+export async function joinedRoomIds(db: Db, userId: UserId): Promise<RoomId[]> {
+  const rows = await db
+    .selectFrom('memberships')
+    .select('room_id')
+    .where('user_id', '=', userId)
+    .where('membership', '=', 'join')
+    .execute()
+  return rows.map((row) => row.room_id)
+}
+
+/** Which of `others` are in a room that `userId` is in. */
+export async function usersSharingWith(db: Db, userId: UserId, others: readonly UserId[]): Promise<UserId[]> {
+  const found: UserId[] = []
+  for (let start = 0; start < others.length; start += 500) {
+    const rows = await db
+      .selectFrom('memberships as theirs')
+      .select('theirs.user_id')
+      .distinct()
+      .where('theirs.user_id', 'in', others.slice(start, start + 500))
+      .where('theirs.membership', '=', 'join')
+      .where(({ exists, selectFrom }) =>
+        exists(
+          selectFrom('memberships as own')
+            .select('own.room_id')
+            .whereRef('own.room_id', '=', 'theirs.room_id')
+            .where('own.user_id', '=', userId)
+            .where('own.membership', '=', 'join'),
+        ),
+      )
+      .execute()
+    for (const row of rows) found.push(row.user_id)
+  }
+  return found
+}
+
+/** Our own users who are in a room that one of `userIds` is in. */
+export async function localUsersSharingWith(db: Db, userIds: readonly UserId[]): Promise<UserId[]> {
+  const found = new Set<UserId>()
+  for (let start = 0; start < userIds.length; start += 500) {
+    const rows = await db
+      .selectFrom('memberships as theirs')
+      .innerJoin('memberships as ours', 'ours.room_id', 'theirs.room_id')
+      .select('ours.user_id')
+      .distinct()
+      .where('theirs.user_id', 'in', userIds.slice(start, start + 500))
+      .where('theirs.membership', '=', 'join')
+      .where('ours.membership', '=', 'join')
+      .where('ours.is_local', '=', 1)
+      .whereRef('ours.user_id', '!=', 'theirs.user_id')
+      .execute()
+    for (const row of rows) found.add(row.user_id)
+  }
+  return [...found]
+}
+
+/** The servers that have a user in a room that `userId` is in. */
+export async function serversSharingWith(db: Db, userId: UserId): Promise<ServerName[]> {
+  const rows = await db
+    .selectFrom('memberships as own')
+    .innerJoin('memberships as theirs', 'theirs.room_id', 'own.room_id')
+    .select('theirs.server_name')
+    .distinct()
+    .where('own.user_id', '=', userId)
+    .where('own.membership', '=', 'join')
+    .where('theirs.membership', '=', 'join')
+    .execute()
+  return rows.map((row) => row.server_name)
+}
+
+/** Which of these remote users are in any room that one of our users is in. */
+export async function remoteUsersStillShared(db: Db, userIds: readonly UserId[]): Promise<Set<UserId>> {
+  const found = new Set<UserId>()
+  for (let start = 0; start < userIds.length; start += 500) {
+    const rows = await db
+      .selectFrom('memberships as theirs')
+      .select('theirs.user_id')
+      .distinct()
+      .where('theirs.user_id', 'in', userIds.slice(start, start + 500))
+      .where('theirs.membership', '=', 'join')
+      .where(({ exists, selectFrom }) =>
+        exists(
+          selectFrom('memberships as ours')
+            .select('ours.room_id')
+            .whereRef('ours.room_id', '=', 'theirs.room_id')
+            .where('ours.is_local', '=', 1)
+            .where('ours.membership', '=', 'join'),
+        ),
+      )
+      .execute()
+    for (const row of rows) found.add(row.user_id)
+  }
+  return found
+}
+
+/** Forgets a room that a user is not in, until their membership changes. */
+export async function setForgotten(db: Db, roomId: RoomId, userId: UserId): Promise<void> {
+  await db
+    .updateTable('memberships')
+    .set({ forgotten: 1 })
+    .where('room_id', '=', roomId)
+    .where('user_id', '=', userId)
+    .execute()
+}
+
+/** What an invitation or a knock showed of a room. JSON array of stripped state events. */
+export async function saveStrippedState(db: Db, roomId: RoomId, userId: UserId, events: string): Promise<void> {
+  await db
+    .insertInto('stripped_state')
+    .values({ room_id: roomId, user_id: userId, events })
+    .onConflict((conflict) => conflict.columns(['room_id', 'user_id']).doUpdateSet({ events }))
+    .execute()
+}
+
+export async function strippedStates(db: Db, userId: UserId, roomIds: readonly RoomId[]): Promise<Map<RoomId, string>> {
+  if (roomIds.length === 0) return new Map()
+  const rows = await db
+    .selectFrom('stripped_state')
+    .select(['room_id', 'events'])
+    .where('user_id', '=', userId)
+    .where('room_id', 'in', roomIds)
+    .execute()
+  return new Map(rows.map((row) => [row.room_id, row.events]))
+}

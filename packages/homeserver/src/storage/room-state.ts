@@ -1,0 +1,88 @@
+import type { EventId, RoomId } from '../matrix/ids.ts'
+import type { StateChangesTable } from './room-tables.ts'
+import type { Db } from './store.ts'
+
+/** How one entry of a room's state changed. */
+export type StateChange = StateChangesTable
+
+/** Sets and removes entries of the state now; members are kept elsewhere. */
+export async function saveCurrentState(
+  db: Db,
+  roomId: RoomId,
+  changes: readonly { type: string; stateKey: string; eventId: EventId | null }[],
+): Promise<void> {
+  for (const { type, stateKey } of changes.filter((change) => change.eventId === null)) {
+    await db
+      .deleteFrom('current_state')
+      .where('room_id', '=', roomId)
+      .where('type', '=', type)
+      .where('state_key', '=', stateKey)
+      .execute()
+  }
+  const set = changes.flatMap(({ type, stateKey, eventId }) =>
+    eventId === null ? [] : [{ room_id: roomId, type, state_key: stateKey, event_id: eventId }],
+  )
+  for (let start = 0; start < set.length; start += 500) {
+    await db
+      .insertInto('current_state')
+      .values(set.slice(start, start + 500))
+      .onConflict((conflict) =>
+        conflict
+          .columns(['room_id', 'type', 'state_key'])
+          .doUpdateSet((eb) => ({ event_id: eb.ref('excluded.event_id') })),
+      )
+      .execute()
+  }
+}
+
+/** The events of the state now, members excepted, of these types in these rooms. */
+export async function currentStateIds(
+  db: Db,
+  roomIds: readonly RoomId[],
+  types?: readonly string[],
+): Promise<{ room_id: RoomId; type: string; state_key: string; event_id: EventId }[]> {
+  if (roomIds.length === 0) return []
+  let query = db.selectFrom('current_state').selectAll().where('room_id', 'in', roomIds)
+  if (types) query = query.where('type', 'in', types)
+  return query.execute()
+}
+
+export async function addStateChanges(db: Db, changes: readonly StateChange[]): Promise<void> {
+  for (let start = 0; start < changes.length; start += 500) {
+    await db
+      .insertInto('state_changes')
+      .values(changes.slice(start, start + 500))
+      .execute()
+  }
+}
+
+/** Changes of the rooms' state after position `after`, up to `upTo`, in order. */
+export async function stateChangesBetween(
+  db: Db,
+  roomIds: readonly RoomId[],
+  after: number,
+  upTo: number,
+): Promise<StateChange[]> {
+  if (roomIds.length === 0) return []
+  return db
+    .selectFrom('state_changes')
+    .selectAll()
+    .where('room_id', 'in', roomIds)
+    .where('position', '>', after)
+    .where('position', '<=', upTo)
+    .orderBy('position')
+    .execute()
+}
+
+/** Changes of one user's memberships after position `after`, up to `upTo`, in order. */
+export async function membershipChangesOf(db: Db, userId: string, after: number, upTo: number): Promise<StateChange[]> {
+  return db
+    .selectFrom('state_changes')
+    .selectAll()
+    .where('state_key', '=', userId)
+    .where('membership', 'is not', null)
+    .where('position', '>', after)
+    .where('position', '<=', upTo)
+    .orderBy('position')
+    .execute()
+}

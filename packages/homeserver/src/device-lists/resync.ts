@@ -142,7 +142,7 @@ export function createResync(parts: EngineParts): Resync {
   const leaseUntil = (now: number) => now + settings.fetchTimeout + LEASE_MARGIN_MS
 
   async function expedite(serverName: ServerName): Promise<void> {
-    await storage.expediteServer(store.db, serverName, clock.now())
+    await store.transaction((tx) => storage.expediteServer(tx.db, serverName, clock.now()))
     openLane(serverName)
   }
 

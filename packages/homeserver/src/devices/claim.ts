@@ -26,9 +26,9 @@ const MAX_ANSWER_BYTES = 2 * 1024 * 1024
 /** Each key is given out once and in the order of upload; the fallback key when none is left. */
 export function createClaim({ store, serverName, request }: DeviceParts): Claim {
   async function claimLocal(claims: readonly KeyClaim[]): Promise<ClaimedKeys> {
-    const found = createCollection()
-    if (claims.length === 0) return found.keys
-    await store.transaction(async (tx) => {
+    if (claims.length === 0) return createCollection().keys
+    return store.transaction(async (tx) => {
+      const found = createCollection()
       // In one order for everybody, so that two claims never wait for each other in a circle.
       for (const claim of claims.toSorted((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1))) {
         const taken = await takeKey(tx.db, claim)
@@ -37,8 +37,8 @@ export function createClaim({ store, serverName, request }: DeviceParts): Claim 
         // The owner's client is to upload more.
         tx.wake([claim.userId])
       }
+      return found.keys
     })
-    return found.keys
   }
 
   async function claimRemote(

@@ -31,12 +31,21 @@ export type Store = {
   db: Db
   dialect: Backend['name']
   notifier: Notifier
-  /** Runs `body` in a transaction: all of it happens, or nothing. What `body` throws is thrown again. */
+  /**
+   * Runs `body` in a transaction: all of it happens, or nothing. What `body` throws is thrown again. PostgreSQL may break
+   * a transaction off for the sake of another; then `body` runs again from its beginning, so it must leave nothing behind
+   * but through `tx` and what it returns.
+   */
   transaction<T>(body: (tx: Tx) => Promise<T>): Promise<T>
   /** The newest position that any transaction has committed. */
   position(): Promise<number>
   close(): Promise<void>
 }
+
+/** How often a transaction is tried that is broken off for the sake of another. */
+const ATTEMPTS = 5
+/** PostgreSQL's words for it: serialization failure, deadlock. */
+const BROKEN_OFF = new Set<unknown>(['40001', '40P01'])
 
 const readPosition = prepared<Record<never, never>, { position: number }>((db) =>
   db.selectFrom('stream_position').select('position'),
@@ -69,11 +78,14 @@ export async function openStore(backend: Backend): Promise<Store> {
     dialect: backend.name,
     notifier,
     async transaction(body) {
-      const callbacks: (() => void)[] = []
-      const woken = new Set<string>()
-      const result = await outside()
-        .transaction()
-        .execute((trx) => inside.run(true, () => body(openTx(trx, callbacks, woken))))
+      const { result, callbacks, woken } = await tryAgain(async () => {
+        const callbacks: (() => void)[] = []
+        const woken = new Set<string>()
+        const result = await outside()
+          .transaction()
+          .execute((trx) => inside.run(true, () => body(openTx(trx, callbacks, woken))))
+        return { result, callbacks, woken }
+      })
       for (const callback of callbacks) callback()
       if (woken.size > 0) notifier.wake(woken)
       return result
@@ -84,6 +96,17 @@ export async function openStore(backend: Backend): Promise<Store> {
     async close() {
       await database.destroy()
     },
+  }
+}
+
+/** Runs `task` until it is not broken off for the sake of another transaction. */
+async function tryAgain<T>(task: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await task()
+    } catch (error) {
+      if (attempt === ATTEMPTS || !BROKEN_OFF.has((error as { code?: unknown }).code)) throw error
+    }
   }
 }
 

@@ -120,13 +120,15 @@ export function createUia(deps: {
     },
 
     async challenge(session, { purpose, flows }, failure, state = session.state) {
-      await trimUiaSessions(store.db, clock.now() - SESSION_LIFETIME_MS, MAX_SESSIONS)
-      await putUiaSession(store.db, {
-        session_id: session.id,
-        purpose,
-        completed: JSON.stringify(session.completed),
-        state: JSON.stringify(state),
-        created_at: session.createdAt,
+      await store.transaction(async (tx) => {
+        await trimUiaSessions(tx.db, clock.now() - SESSION_LIFETIME_MS, MAX_SESSIONS)
+        await putUiaSession(tx.db, {
+          session_id: session.id,
+          purpose,
+          completed: JSON.stringify(session.completed),
+          state: JSON.stringify(state),
+          created_at: session.createdAt,
+        })
       })
       return {
         session: session.id,

@@ -8,7 +8,7 @@ import { createDestinations, type DestinationSettings, type Destinations } from 
 import { createDiscovery } from './discovery.ts'
 import { createKeyRing, type KeyRing } from './key-ring.ts'
 import { createNotary } from './notary.ts'
-import { type OldKey, publishedKeys } from './own-keys.ts'
+import { type OldKey, ownVerifyKeys, publishedKeys } from './own-keys.ts'
 import { serverFilter } from './server-filter.ts'
 
 /** The transport to other servers, without what travels on it. */
@@ -46,7 +46,8 @@ export function createFederation(parts: {
   const destinations = createDestinations({ store, clock, random, settings: settings.retries })
   const isAllowed = serverFilter(settings.deny, settings.allow)
   const client = createFederationClient({ clock, network, discovery, destinations, serverName, signingKey, isAllowed })
-  const keyRing = createKeyRing({ store, clock, network, discovery, log })
+  const own = { serverName, keys: ownVerifyKeys(signingKey, settings.oldKeys) }
+  const keyRing = createKeyRing({ store, clock, network, discovery, log, own, isAllowed })
   const published = () => publishedKeys(serverName, signingKey, clock.now(), settings.oldKeys)
   const notary = createNotary({ store, clock, serverName, signingKey, keyRing, isAllowed, publishedKeys: published })
   return { ...client, destinations, keyRing, notary, publishedKeys: published }

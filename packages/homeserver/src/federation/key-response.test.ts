@@ -37,6 +37,27 @@ test('no key is good for longer than a week', () => {
   assert.equal(keys[0]!.validUntil, NOW + 7 * DAY)
 })
 
+test('old keys, each with the time until which it was good; what cannot be used is passed over', () => {
+  const old = {
+    [two!.keyId]: { key: two!.publicKey, expired_ts: NOW - DAY },
+    [one!.keyId]: { key: one!.publicKey, expired_ts: NOW - DAY },
+    'ed25519:future': { key: two!.publicKey, expired_ts: NOW + DAY },
+    'ed25519:timeless': { key: two!.publicKey },
+    'ed25519:bad': { key: 'AAAA', expired_ts: NOW },
+    'ed25519:none': null,
+  }
+  const keys = read(answer({ old_verify_keys: old }))
+  assert.ok(typeof keys !== 'string')
+  assert.deepEqual(
+    keys.map(({ keyId, validUntil, isOld }) => [keyId, validUntil, isOld]),
+    [
+      [one!.keyId, NOW + DAY, false],
+      [two!.keyId, NOW - DAY, true],
+      ['ed25519:future', NOW, true],
+    ],
+  )
+})
+
 test('keys of other algorithms are passed over', () => {
   const keys = read(answer({ verify_keys: { ...listOf(one), 'rsa:1': { key: 'x' }, 'ed25519:3': 'no object' } }))
   assert.ok(typeof keys !== 'string')

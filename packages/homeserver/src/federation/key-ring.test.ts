@@ -10,8 +10,11 @@ import { silentLogger } from '../platform/logger.ts'
 import { type HttpRequest, type HttpResponse, NetworkError } from '../platform/network.ts'
 import type { Store } from '../storage/store.ts'
 import { createKeyRing, type KeyRing } from './key-ring.ts'
+import { ownVerifyKeys } from './own-keys.ts'
 
 const FAR = 'far.example' as ServerName
+const OWN = 'own.example' as ServerName
+const DENIED = 'denied.example' as ServerName
 const ROUTE = { addresses: ['5.0.0.1'], port: 8448, tlsName: 'far.example', host: 'far.example' }
 const HOUR = 3_600_000
 const ASK_INTERVAL_MS = 30_000
@@ -34,8 +37,14 @@ forEachDatabase((database) => {
   })
 
   /** What a server with these keys answers. */
-  function published(keys: SigningKey[], validMs: number, serverName = FAR as string): HttpResponse {
+  function published(
+    keys: SigningKey[],
+    validMs: number,
+    serverName = FAR as string,
+    oldKeys: object = {},
+  ): HttpResponse {
     const body = {
+      old_verify_keys: oldKeys,
       server_name: serverName,
       valid_until_ts: clock.now() + validMs,
       verify_keys: Object.fromEntries(keys.map((key) => [key.keyId, { key: key.publicKey }])),
@@ -55,7 +64,16 @@ forEachDatabase((database) => {
       dns: { addresses: async () => [], srv: async () => [] },
     }
     const discovery = { known: () => undefined, resolve: async () => ROUTE }
-    return createKeyRing({ store, clock, network, discovery, log: silentLogger })
+    const own = { serverName: OWN, keys: ownVerifyKeys(one, [{ ...two, expiredAt: clock.now() }]) }
+    return createKeyRing({
+      store,
+      clock,
+      network,
+      discovery,
+      log: silentLogger,
+      own,
+      isAllowed: (name) => name !== DENIED,
+    })
   }
 
   test('a server is asked for its keys once, where its name leads', async () => {
@@ -152,6 +170,79 @@ forEachDatabase((database) => {
     const restarted = ringOn(await data.open())
     assert.ok(await restarted.keyFor(FAR, two.keyId))
     assert.equal(await restarted.keyFor(FAR, one.keyId), undefined)
+  })
+
+  test('a key is good for events of before its end, and its end is as the room version sees it', async () => {
+    const ring = ringOn(await database.open())
+    const now = clock.now()
+    assert.ok(await ring.keyForEvent(FAR, one.keyId, now - HOUR, true))
+    assert.ok(await ring.keyForEvent(FAR, one.keyId, now + 24 * HOUR, true))
+    answer = () => textResponse(503, '')
+    assert.equal(await ring.keyForEvent(FAR, one.keyId, now + 24 * HOUR + 1, true), undefined)
+    assert.ok(await ring.keyForEvent(FAR, one.keyId, now + 24 * HOUR + 1, false))
+  })
+
+  test('old keys, said to be so or no longer listed, are good for the events of their time alone', async () => {
+    const data = await database.create()
+    const store = await data.open()
+    const before = ringOn(store)
+    const start = clock.now()
+    const three = signingKeyFromSeed('ed25519:3', random.bytes(32))
+    await before.keyFor(FAR, one.keyId)
+    const old = { [two.keyId]: { key: two.publicKey, expired_ts: start - HOUR } }
+    answer = () => published([three], 24 * HOUR, FAR, old)
+    await clock.advance(ASK_INTERVAL_MS)
+    const check = async (ring: KeyRing) => {
+      assert.ok(await ring.keyForEvent(FAR, two.keyId, start - HOUR, true))
+      assert.equal(await ring.keyForEvent(FAR, two.keyId, start, true), undefined)
+      assert.ok(await ring.keyForEvent(FAR, two.keyId, start, false))
+      assert.ok(await ring.keyForEvent(FAR, one.keyId, start, true))
+      assert.equal(await ring.keyForEvent(FAR, one.keyId, clock.now() + 1, true), undefined)
+      for (const key of [one, two]) assert.equal(await ring.keyFor(FAR, key.keyId), undefined)
+    }
+    await check(before)
+    await store.close()
+    await check(ringOn(await data.open()))
+  })
+
+  test('for events, a server that does not answer is asked again after a while only', async () => {
+    const ring = ringOn(await database.open())
+    answer = () => {
+      throw new NetworkError('timeout', 'silence')
+    }
+    for (let n = 0; n < 10; n++) {
+      assert.equal(await ring.keyForEvent(FAR, one.keyId, clock.now(), true), undefined)
+      await clock.advance(ASK_INTERVAL_MS - 1)
+    }
+    assert.equal(asked.length, 1)
+    answer = () => published([one], HOUR)
+    await clock.advance(ASK_INTERVAL_MS)
+    assert.ok(await ring.keyForEvent(FAR, one.keyId, clock.now(), true))
+    assert.equal(asked.length, 2)
+  })
+
+  test('our own events are verified with our own keys, and nobody is asked', async () => {
+    const ring = ringOn(await database.open())
+    assert.ok(await ring.keyForEvent(OWN, one.keyId, clock.now() + HOUR, true))
+    assert.ok(await ring.keyForEvent(OWN, two.keyId, clock.now(), true))
+    assert.equal(await ring.keyForEvent(OWN, two.keyId, clock.now() + 1, true), undefined)
+    assert.equal(await ring.keyForEvent(OWN, 'ed25519:none', clock.now(), true), undefined)
+    assert.equal(await ring.keyForEvent(DENIED, one.keyId, clock.now(), true), undefined)
+    assert.equal(asked.length, 0)
+  })
+
+  test('a server that changes its key all the time does not fill the database', async () => {
+    const store = await database.open()
+    const ring = ringOn(store)
+    for (let n = 0; n < 60; n++) {
+      const key = signingKeyFromSeed(`ed25519:n${n}`, random.bytes(32))
+      answer = () => published([key], HOUR)
+      assert.ok(await ring.keyFor(FAR, key.keyId))
+      await clock.advance(ASK_INTERVAL_MS)
+    }
+    const rows = await store.db.selectFrom('server_keys').select('key_id').execute()
+    assert.equal(rows.length, 51)
+    assert.ok(!rows.some((row) => row.key_id === 'ed25519:n0') && rows.some((row) => row.key_id === 'ed25519:n58'))
   })
 
   const lies: [name: string, lie: () => HttpResponse][] = [

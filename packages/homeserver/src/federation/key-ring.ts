@@ -7,7 +7,7 @@ import { createInFlight } from '../platform/in-flight.ts'
 import type { Logger } from '../platform/logger.ts'
 import { type Network, NetworkError } from '../platform/network.ts'
 import { keepResponse } from '../storage/notary-responses.ts'
-import { replaceServerKeys, serverKeys } from '../storage/server-keys.ts'
+import { replaceServerKeys, type ServerKeyRow, serverKeys } from '../storage/server-keys.ts'
 import type { Store } from '../storage/store.ts'
 import type { Discovery } from './discovery.ts'
 import { keyIdsIn, readKeyResponse, type VerifyKey, validUntilIn } from './key-response.ts'
@@ -18,6 +18,18 @@ export type KeyRing = {
    * @returns `undefined` if the server has no such key that is valid now, or cannot be asked
    */
   keyFor(serverName: ServerName, keyId: string): Promise<VerifyKey | undefined>
+  /**
+   * The key of a server that an event is signed with; our own keys too. A server that could not be asked is not asked
+   * again for a while, so that of many events the first alone waits for it.
+   * @param originServerTs when the event says it was made (epoch ms)
+   * @param enforceValidity whether the key must have been valid then. Room versions 5 and later
+   */
+  keyForEvent(
+    serverName: ServerName,
+    keyId: string,
+    originServerTs: number,
+    enforceValidity: boolean,
+  ): Promise<VerifyKey | undefined>
   /** Asks a server for its keys, unless it was asked just now. */
   refresh(serverName: ServerName): Promise<void>
 }
@@ -28,7 +40,10 @@ const MAX_BYTES = 256 * 1024
 /** A server is asked for its keys at most this often (ms), whatever key IDs strangers name. */
 const ASK_INTERVAL_MS = 30_000
 
-type Known = { keys: Map<string, VerifyKey>; askedAt: number }
+/** For events, a server that did not answer usably is left alone for so long (ms). */
+const SILENCE_MS = 5 * 60_000
+
+type Known = { keys: Map<string, VerifyKey>; askedAt: number; silent: boolean }
 
 /** Other servers' verify keys: memory, then the database, then the server itself. Server-server API, "Retrieving server keys". */
 export function createKeyRing(parts: {
@@ -37,19 +52,17 @@ export function createKeyRing(parts: {
   network: Network
   discovery: Discovery
   log: Logger
+  /** Our own name, and all keys that we sign or have signed with. */
+  own: { serverName: ServerName; keys: readonly VerifyKey[] }
+  isAllowed(serverName: ServerName): boolean
 }): KeyRing {
-  const { store, clock, network, discovery, log } = parts
+  const { store, clock, network, discovery, log, own, isAllowed } = parts
   const known = new LRUCache<ServerName, Known>({ max: SERVERS })
   const asking = createInFlight<void>()
 
   async function load(serverName: ServerName): Promise<Known> {
-    const rows = await serverKeys(store.db, serverName)
-    const keys = new Map<string, VerifyKey>()
-    for (const row of rows) {
-      const key = verifyKeyFrom(row.public_key)
-      if (key) keys.set(row.key_id, { keyId: row.key_id, publicKey: row.public_key, key, validUntil: row.valid_until })
-    }
-    const entry = known.get(serverName) ?? { keys, askedAt: Number.NEGATIVE_INFINITY }
+    const keys = keysOf(await serverKeys(store.db, serverName))
+    const entry = known.get(serverName) ?? { keys, askedAt: Number.NEGATIVE_INFINITY, silent: false }
     known.set(serverName, entry)
     return entry
   }
@@ -58,8 +71,9 @@ export function createKeyRing(parts: {
   function ask(serverName: ServerName, entry: Known): Promise<void> {
     return asking.share(serverName, async () => {
       entry.askedAt = clock.now()
+      entry.silent = true
       try {
-        await fetchKeys(serverName, entry)
+        entry.silent = !(await fetchKeys(serverName, entry))
       } catch (error) {
         if (!(error instanceof NetworkError)) throw error
         log.info({ serverName, detail: error.message }, 'the keys of a server could not be fetched')
@@ -67,7 +81,8 @@ export function createKeyRing(parts: {
     })
   }
 
-  async function fetchKeys(serverName: ServerName, entry: Known): Promise<void> {
+  /** @returns whether there was an answer to be used */
+  async function fetchKeys(serverName: ServerName, entry: Known): Promise<boolean> {
     const response = await network.http({
       ...(await discovery.resolve(serverName)),
       method: 'GET',
@@ -81,21 +96,23 @@ export function createKeyRing(parts: {
     const keys = readKeyResponse(body, serverName, now)
     if (typeof keys === 'string') {
       log.info({ serverName, status: response.status, detail: keys }, 'the keys of a server were not usable')
-      return
+      return false
     }
-    const rows = keys.map(({ keyId, publicKey, validUntil }) => ({
+    const rows = keys.map(({ keyId, publicKey, validUntil, isOld }) => ({
       server_name: serverName,
       key_id: keyId,
       public_key: publicKey,
       valid_until: validUntil,
+      is_old: isOld ? 1 : 0,
       fetched_at: now,
     }))
     const said = { response: JSON.stringify(body), validUntil: validUntilIn(body) }
-    await store.transaction(async (tx) => {
-      await replaceServerKeys(tx.db, serverName, rows)
+    entry.keys = await store.transaction(async (tx) => {
+      await replaceServerKeys(tx.db, serverName, rows, now)
       await keepResponse(tx.db, serverName, keyIdsIn(body), said)
+      return keysOf(await serverKeys(tx.db, serverName))
     })
-    entry.keys = new Map(keys.map((key) => [key.keyId, key]))
+    return true
   }
 
   async function refresh(serverName: ServerName): Promise<void> {
@@ -110,12 +127,36 @@ export function createKeyRing(parts: {
       const entry = known.get(serverName) ?? (await load(serverName))
       const usable = () => {
         const key = entry.keys.get(keyId)
-        return key && key.validUntil > clock.now() ? key : undefined
+        return key && !key.isOld && key.validUntil > clock.now() ? key : undefined
       }
       const before = usable()
       if (before) return before
       await refresh(serverName)
       return usable()
     },
+    async keyForEvent(serverName, keyId, originServerTs, enforceValidity) {
+      const isGood = (key: VerifyKey) => !enforceValidity || originServerTs <= key.validUntil
+      if (serverName === own.serverName) return own.keys.find((key) => key.keyId === keyId && isGood(key))
+      const entry = known.get(serverName) ?? (await load(serverName))
+      const usable = () => {
+        const key = entry.keys.get(keyId)
+        return key && isGood(key) ? key : undefined
+      }
+      const before = usable()
+      if (before || !isAllowed(serverName)) return before
+      const sinceAsked = clock.now() - entry.askedAt
+      if (entry.silent && sinceAsked >= 0 && sinceAsked < SILENCE_MS && !asking.has(serverName)) return undefined
+      await refresh(serverName)
+      return usable()
+    },
   }
+}
+
+function keysOf(rows: readonly ServerKeyRow[]): Map<string, VerifyKey> {
+  const keys = new Map<string, VerifyKey>()
+  for (const { key_id: keyId, public_key: publicKey, valid_until: validUntil, is_old: isOld } of rows) {
+    const key = verifyKeyFrom(publicKey)
+    if (key) keys.set(keyId, { keyId, publicKey, key, validUntil, isOld: isOld === 1 })
+  }
+  return keys
 }

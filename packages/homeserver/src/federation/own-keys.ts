@@ -1,11 +1,19 @@
 import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ServerName } from '../matrix/ids.ts'
-import { decodeBase64, encodeBase64, type SigningKey, signingKeyFromSeed, signJson } from '../matrix/signing.ts'
+import {
+  decodeBase64,
+  encodeBase64,
+  type SigningKey,
+  signingKeyFromSeed,
+  signJson,
+  verifyKeyFrom,
+} from '../matrix/signing.ts'
 import type { Clock } from '../platform/clock.ts'
 import { opaqueId, type Random } from '../platform/random.ts'
 import { addSigningKey, signingKeys } from '../storage/signing-keys.ts'
 import type { Store } from '../storage/store.ts'
+import type { VerifyKey } from './key-response.ts'
 
 /** How long others may use our keys without asking again, in milliseconds. */
 const VALID_MS = 24 * 3_600_000
@@ -77,6 +85,18 @@ export async function loadOldKeys({ store, dataDir }: { store: Store; dataDir: s
       throw new Error(`${file} has a line that is no old key: expected "ed25519:ID PUBLIC_KEY expired MILLISECONDS"`)
     return { keyId: match[1]!, publicKey: match[2]!, expiredAt: Number(match[3]) }
   })
+}
+
+/** What verifies the events that we have signed, now or once. */
+export function ownVerifyKeys({ keyId, publicKey }: SigningKey, oldKeys: readonly OldKey[] = []): VerifyKey[] {
+  const all = [{ keyId, publicKey, expiredAt: undefined }, ...oldKeys]
+  return all.map((one) => ({
+    keyId: one.keyId,
+    publicKey: one.publicKey,
+    key: verifyKeyFrom(one.publicKey)!,
+    validUntil: one.expiredAt ?? Number.POSITIVE_INFINITY,
+    isOld: one.expiredAt !== undefined,
+  }))
 }
 
 /** The answer to `GET /_matrix/key/v2/server`. Server-server API, "Publishing Keys". @param now epoch ms */

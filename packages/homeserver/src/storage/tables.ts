@@ -165,8 +165,9 @@ export type ServerKeysTable = {
   server_name: ServerName
   key_id: string
   public_key: string
-  /** Until when the key may be trusted for requests made now. */
+  /** Until when the key may be trusted (epoch ms); for an old one, until when it was used. */
   valid_until: number
+  is_old: number
   fetched_at: number
 }
 

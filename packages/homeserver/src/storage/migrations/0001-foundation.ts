@@ -182,6 +182,8 @@ async function createFederationTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('key_id', 'text', (c) => c.notNull())
     .addColumn('public_key', 'text', (c) => c.notNull())
     .addColumn('valid_until', 'bigint', (c) => c.notNull())
+    // The server signs nothing with it any more: it is good for events of before `valid_until` alone.
+    .addColumn('is_old', 'integer', (c) => c.notNull())
     .addColumn('fetched_at', 'bigint', (c) => c.notNull())
     .addPrimaryKeyConstraint('server_keys_pk', ['server_name', 'key_id'])
     .execute()

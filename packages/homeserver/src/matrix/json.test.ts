@@ -45,6 +45,14 @@ test('canonical JSON knows no numbers but safe integers; requests may hold any',
 /** `[[[…]]]`, so many of them. */
 const nested = (depth: number) => JSON.parse('['.repeat(depth) + ']'.repeat(depth))
 
+test('canonical JSON has no halves of surrogate pairs; requests may', () => {
+  for (const value of ['\ud800', { '\udc00': 1 }, ['a', { b: 'c\udbff' }]]) {
+    assert.equal(canonicalJson(value), undefined)
+    assert.equal(typeof canonicalRequest(value), 'string')
+  }
+  assert.equal(canonicalJson('\ud83c\udf32'), '"\ud83c\udf32"')
+})
+
 test('what nests without end has no canonical form, and is not taken from outside', () => {
   assert.equal(canonicalJson(nested(200)), '['.repeat(200) + ']'.repeat(200))
   assert.equal(canonicalJson(nested(300)), undefined)

@@ -40,7 +40,7 @@ export function entriesOf(value: unknown): [string, unknown][] {
 }
 
 /**
- * The text that a request is signed by: canonical JSON, but with whatever numbers it holds, since a number that canonical
+ * The text that a request is signed by: canonical JSON, but with whatever numbers and texts it holds, since what canonical
  * JSON does not know is a fault of one event in it and not of the request.
  * @returns `undefined` where nesting is deeper than 200
  */
@@ -50,15 +50,16 @@ export function canonicalRequest(value: unknown): string | undefined {
 
 /**
  * Canonical JSON: keys sorted by code point, no white space, UTF-8. Appendices, "Canonical JSON".
- * @returns `undefined` where a number is no integer or outside of ±(2^53 − 1), or nesting is deeper than 200
+ * @returns `undefined` where a number is no integer or outside of ±(2^53 − 1), a text is no Unicode (half a surrogate pair), or
+ * nesting is deeper than 200
  */
 export function canonicalJson(value: unknown): string | undefined {
   return canonicalOr(value, false)
 }
 
-function canonicalOr(value: unknown, anyNumber: boolean): string | undefined {
+function canonicalOr(value: unknown, lenient: boolean): string | undefined {
   try {
-    return canonical(value, 0, anyNumber)
+    return canonical(value, 0, lenient)
   } catch (error) {
     if (error instanceof NotCanonical) return undefined
     throw error
@@ -68,22 +69,27 @@ function canonicalOr(value: unknown, anyNumber: boolean): string | undefined {
 class NotCanonical extends Error {}
 const MAX_DEPTH = 200
 
-function canonical(value: unknown, depth: number, anyNumber: boolean): string {
+function canonical(value: unknown, depth: number, lenient: boolean): string {
   if (depth > MAX_DEPTH) throw new NotCanonical('nested too deeply')
   if (typeof value === 'number') {
-    if (!anyNumber && !Number.isSafeInteger(value)) throw new NotCanonical('a number that is no safe integer')
+    if (!lenient && !Number.isSafeInteger(value)) throw new NotCanonical('a number that is no safe integer')
     return value === 0 ? '0' : String(value)
   }
-  if (Array.isArray(value)) return `[${value.map((item) => canonical(item, depth + 1, anyNumber)).join(',')}]`
+  if (Array.isArray(value)) return `[${value.map((item) => canonical(item, depth + 1, lenient)).join(',')}]`
   if (isObject(value)) {
     const members: string[] = []
     for (const key of sortedKeys(value)) {
       const member = value[key]
-      if (member !== undefined) members.push(`${JSON.stringify(key)}:${canonical(member, depth + 1, anyNumber)}`)
+      if (member !== undefined) members.push(`${text(key, lenient)}:${canonical(member, depth + 1, lenient)}`)
     }
     return `{${members.join(',')}}`
   }
   if (value === undefined) throw new NotCanonical('undefined')
+  return typeof value === 'string' ? text(value, lenient) : JSON.stringify(value)
+}
+
+function text(value: string, lenient: boolean): string {
+  if (!lenient && !value.isWellFormed()) throw new NotCanonical('half a surrogate pair')
   return JSON.stringify(value)
 }
 

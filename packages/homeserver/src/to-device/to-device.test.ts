@@ -214,6 +214,31 @@ forEachDatabase((database) => {
     assert.deepEqual(await received(bob), [4])
   })
 
+  test('what has no canonical form is refused before it holds up what goes to other servers', async () => {
+    const { alice, bob, carol, arrived, settle } = await withFar(database)
+    for (const content of [{ n: 0.5 }, { n: 2 ** 60 }, { deep: [{ n: 1e300 }] }, { n: '\ud800' }, { '\udfff': 1 }]) {
+      const refused = await send(alice, { [bob.userId]: { '*': content }, [carol.userId]: { '*': content } })
+      assert.deepEqual([refused.status, refused.body.errcode], [400, 'M_BAD_JSON'])
+    }
+    assert.equal((await send(alice, { [carol.userId]: { '*': { n: -1 } } })).status, 200)
+    assert.equal((await send(alice, to(bob, 0.5))).status, 200)
+    await settle()
+    assert.equal(arrived().length, 1)
+    assert.deepEqual(await received(bob), [0.5])
+  })
+
+  test('a queue goes out in transactions that other servers can read', async () => {
+    const { alice, carol, arrived, network, until } = await withFar(database)
+    network.partition(['hs1'], ['far.example'])
+    const long = 'x'.repeat(800_000)
+    for (let n = 0; n < 5; n++) await send(alice, { [carol.userId]: { PHONE: { n, long } } })
+    network.heal()
+    await until(() => arrived().length === 5, 600_000)
+    const seen = arrived().map(({ content }) => (content as ClientAnswer['body']).messages[carol.userId].PHONE.n)
+    assert.deepEqual(seen, [0, 1, 2, 3, 4])
+    assert.equal(Map.groupBy(arrived(), ({ txnId }) => txnId).size, 3)
+  })
+
   test('messages for a server that is down wait for it, in order, through a restart', async () => {
     const { alice, carol, network, servers, arrived, until } = await withFar(database)
     network.partition(['hs1'], ['far.example'])

@@ -1,6 +1,7 @@
+import { badJson } from '../matrix/errors.ts'
 import type { Edu } from '../matrix/federation.ts'
 import { isUserId, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
-import { entriesOf, isObject } from '../matrix/json.ts'
+import { canonicalJson, entriesOf, isObject } from '../matrix/json.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Logger } from '../platform/logger.ts'
 import { opaqueId, type Random } from '../platform/random.ts'
@@ -17,6 +18,7 @@ export type ToDevice = {
   /**
    * Sends messages to devices, ours and others'. The same transaction of the same device and type again does nothing.
    * Client-server API, "PUT /sendToDevice/{eventType}/{txnId}".
+   * @throws `M_BAD_JSON` for what other servers would not take
    */
   send(sender: Sender, type: string, txnId: string, messages: Messages): Promise<void>
   /** `m.direct_to_device` EDUs of another server, in order; durable when it returns. */
@@ -40,6 +42,8 @@ const MESSAGES_PER_SYNC = 100
 const INBOX_LIMIT = 20_000
 const QUEUE_LIMIT = 20_000
 const REMEMBERED_MS = 24 * 3_600_000
+/** So much of a queue goes out at a time, in UTF-16 code units: other servers read no more than some megabytes. */
+const BATCH_LENGTH = 2_000_000
 
 /** @param wakeSender called after the commit, with the destinations that something was queued for */
 export function createToDevice(parts: {
@@ -107,11 +111,12 @@ export function createToDevice(parts: {
 
   return {
     async send(sender, type, txnId, messages) {
+      const here = new Map([...messages].filter(([userId]) => serverNameOf(userId) === serverName))
+      const elsewhere = new Map([...messages].filter(([userId]) => !here.has(userId)))
+      requireCanonical(type, elsewhere)
       await store.transaction(async (tx) => {
         const request = JSON.stringify([type, txnId])
         if (!(await storage.noteTransaction(tx.db, sender, request, clock.now()))) return
-        const here = new Map([...messages].filter(([userId]) => serverNameOf(userId) === serverName))
-        const elsewhere = new Map([...messages].filter(([userId]) => !here.has(userId)))
         await queue(tx, sender.userId, type, elsewhere)
         await deliver(tx, sender.userId, type, here)
       })
@@ -134,7 +139,7 @@ export function createToDevice(parts: {
     outgoing: {
       destinations: () => storage.queuedMessageDestinations(store.db),
       async take(destination, limit) {
-        const queued = await storage.queuedMessages(store.db, destination, limit)
+        const queued = firstOf(await storage.queuedMessages(store.db, destination, limit))
         const ids = queued.map((message) => message.id)
         return {
           id: ids.join(),
@@ -144,6 +149,25 @@ export function createToDevice(parts: {
       },
     },
   }
+}
+
+/**
+ * What goes to other servers is signed with all that is sent in the same transaction: one content without a canonical form would
+ * hold the others up for ever. @throws `M_BAD_JSON`
+ */
+function requireCanonical(type: string, messages: Messages): void {
+  const contents = [...messages].flatMap(([, byDevice]) => [...byDevice].flat())
+  if (canonicalJson([type, contents]) === undefined)
+    throw badJson('Contents for other servers may have no fractions, large numbers or broken texts')
+}
+
+/** As many messages as fit into one batch, and at least one. */
+function firstOf(queued: { id: number; content: string }[]): { id: number; content: string }[] {
+  let length = 0
+  return queued.filter(({ content }, index) => {
+    length += content.length
+    return index === 0 || length <= BATCH_LENGTH
+  })
 }
 
 const MAX_MESSAGE_ID_LENGTH = 255

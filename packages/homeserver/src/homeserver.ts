@@ -189,6 +189,11 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     serverName,
     signingKey,
     profileOf: users.publicProfile,
+    remote: {
+      request: federation.request,
+      isAllowed: federation.isAllowed,
+      keyForEvent: federation.keyRing.keyForEvent,
+    },
     watchers: {
       startTracking: deviceLists.startTracking,
       stopTracking: deviceLists.stopTracking,

@@ -1,4 +1,6 @@
+import type { KeyObject } from 'node:crypto'
 import type { RoomEvent } from '../matrix/events.ts'
+import type { FederationAnswer, FederationRequest } from '../matrix/federation.ts'
 import type { ServerName, UserId } from '../matrix/ids.ts'
 import type { SigningKey } from '../matrix/signing.ts'
 import type { Clock } from '../platform/clock.ts'
@@ -23,6 +25,21 @@ export type RoomWatchers = {
   wakeSender(destinations: readonly ServerName[]): void
 }
 
+/** Other servers, as rooms ask them. Never from inside a transaction. */
+export type RemoteServers = {
+  /** Makes a signed request. Whatever becomes of it is a value. */
+  request(destination: ServerName, request: FederationRequest): Promise<FederationAnswer>
+  /** Whether the settings let us talk to this server. */
+  isAllowed(serverName: ServerName): boolean
+  /** The key that an event is signed with, our own too. @param originServerTs epoch ms */
+  keyForEvent(
+    serverName: ServerName,
+    keyId: string,
+    originServerTs: number,
+    enforceValidity: boolean,
+  ): Promise<{ key: KeyObject } | undefined>
+}
+
 export type AddedEvent = { event: RoomEvent; version: RoomVersion; position: number }
 
 /** What every part of rooms is built with. */
@@ -36,6 +53,7 @@ export type RoomParts = {
   events: Events
   states: States
   watchers: RoomWatchers
+  remote: RemoteServers
   /** What goes into the membership events of one of our users; nothing for others. */
   profileOf(userId: UserId): Promise<{ displayname?: string; avatar_url?: string }>
 }

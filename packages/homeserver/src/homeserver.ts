@@ -22,7 +22,7 @@ import { systemClock } from './platform/clock.ts'
 import { lockDataFolder } from './platform/data-folder.ts'
 import { createLogger } from './platform/logger.ts'
 import type { Platform } from './platform/platform.ts'
-import { systemRandom } from './platform/random.ts'
+import { opaqueId, systemRandom } from './platform/random.ts'
 import { type SocketAddress, socketAddress } from './platform/socket-address.ts'
 import { createSystemNetwork } from './platform/system-network.ts'
 import { createWorkerLoop } from './platform/worker-loop.ts'
@@ -97,7 +97,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
   const backend =
     overrides.backend ??
     (settings.databaseUrl ? await postgresBackend(settings.databaseUrl) : sqliteBackend(join(dataDir, 'homeserver.db')))
-  const store = await openStore(backend)
+  const store = await openStore(backend, { clock, name: opaqueId(random, 9) })
   const { name, settled: firstStart } = await settleServerName(store.db, serverName)
   if (name !== serverName) {
     await store.close()

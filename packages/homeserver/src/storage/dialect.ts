@@ -1,8 +1,14 @@
 import { type Dialect, type Kysely, SqliteAdapter } from 'kysely'
 import { sqliteDialect } from './sqlite.ts'
+import type { Listening } from './wake-channel.ts'
 
 /** Everything that differs between the two databases. */
-export type Backend = { name: 'sqlite' | 'postgres'; dialect: Dialect }
+export type Backend = {
+  name: 'sqlite' | 'postgres'
+  dialect: Dialect
+  /** How processes hear of each other, where there can be several. */
+  listening?: Listening
+}
 
 /** @param path a file, or `:memory:` */
 export function sqliteBackend(path: string): Backend {
@@ -22,7 +28,18 @@ export async function postgresBackend(url: string): Promise<Backend> {
   const pool = new pg.Pool({ connectionString: url, max: 10, types })
   // A connection that breaks while idle is replaced by the pool; without a listener it would end the process.
   pool.on('error', () => {})
-  return { name: 'postgres', dialect: new PostgresDialect({ pool }) }
+  const listening: Listening = {
+    async connect(channel, onPayload, onEnd) {
+      const client = new pg.Client({ connectionString: url, keepAlive: true })
+      client.on('notification', ({ payload }) => payload !== undefined && onPayload(payload))
+      client.on('error', onEnd)
+      client.on('end', onEnd)
+      await client.connect()
+      await client.query(`listen ${client.escapeIdentifier(channel)}`)
+      return { close: () => client.end() }
+    },
+  }
+  return { name: 'postgres', dialect: new PostgresDialect({ pool }), listening }
 }
 
 /** Whether a handle leads to PostgreSQL, where several writers run at the same time. */

@@ -3,6 +3,8 @@ export type Notifier = {
   /** Calls `listener` at every wake-up of `key` until the returned function is called. */
   subscribe(key: string, listener: () => void): () => void
   wake(keys: Iterable<string>): void
+  /** Wakes everybody, where it is not known who has to be. */
+  wakeAll(): void
 }
 
 export function createNotifier(): Notifier {
@@ -18,6 +20,9 @@ export function createNotifier(): Notifier {
     },
     wake(keys) {
       for (const key of keys) for (const listener of [...(listeners.get(key) ?? [])]) listener()
+    },
+    wakeAll() {
+      for (const set of [...listeners.values()]) for (const listener of [...set]) listener()
     },
   }
 }

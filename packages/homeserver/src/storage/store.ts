@@ -1,10 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Kysely } from 'kysely'
+import type { Clock } from '../platform/clock.ts'
 import type { Backend } from './dialect.ts'
 import { migrate } from './migrations/migrate.ts'
 import { createNotifier, type Notifier } from './notifier.ts'
 import { prepared } from './prepared.ts'
 import type { Tables } from './tables.ts'
+import { hearProcesses, tellProcesses } from './wake-channel.ts'
 
 /** A handle to run statements with: the database outside of a transaction, or the transaction. */
 export type Db = Kysely<Tables>
@@ -59,13 +61,18 @@ const nextPosition = prepared<Record<never, never>, { position: number }>((db) =
 
 /**
  * Opens a database and brings it to the newest schema.
+ * @param process what this process is called; without it, it neither hears of other processes nor is heard
  * @throws if the database was written by a newer version
  */
-export async function openStore(backend: Backend): Promise<Store> {
+export async function openStore(backend: Backend, process?: { clock: Clock; name: string }): Promise<Store> {
   const inside = new AsyncLocalStorage<true>()
   const database = new Kysely<Tables>({ dialect: backend.dialect })
   await migrate(database)
   const notifier = createNotifier()
+  const others =
+    process &&
+    backend.listening &&
+    hearProcesses(backend.listening, { ...notifier, clock: process.clock, own: process.name })
   // Inside a transaction the outer handle would wait for the transaction to end, which waits for it: say so instead.
   const outside = (): Db => {
     if (inside.getStore()) throw new Error('the outer database handle was used inside a transaction; pass tx.db')
@@ -83,7 +90,13 @@ export async function openStore(backend: Backend): Promise<Store> {
         const woken = new Set<string>()
         const result = await outside()
           .transaction()
-          .execute((trx) => inside.run(true, () => body(openTx(trx, callbacks, woken))))
+          .execute((trx) =>
+            inside.run(true, async () => {
+              const result = await body(openTx(trx, callbacks, woken))
+              if (others && woken.size > 0) await tellProcesses(trx, process.name, woken)
+              return result
+            }),
+          )
         return { result, callbacks, woken }
       })
       for (const callback of callbacks) callback()
@@ -94,6 +107,7 @@ export async function openStore(backend: Backend): Promise<Store> {
       return (await readPosition(outside(), {})).rows[0]!.position
     },
     async close() {
+      await others?.close()
       await database.destroy()
     },
   }

@@ -10,8 +10,9 @@ export type WatchedBackend = Backend & {
   kill(): Promise<void>
 }
 
-export function watchedBackend({ name, dialect }: Backend, inHand: InHand): WatchedBackend {
+export function watchedBackend({ name, dialect, listening }: Backend, inHand: InHand): WatchedBackend {
   const held = new Set<DatabaseConnection>()
+  const heard = new Set<{ close(): Promise<void> }>()
   let driver: Driver | undefined
   let killed = false
 
@@ -33,6 +34,13 @@ export function watchedBackend({ name, dialect }: Backend, inHand: InHand): Watc
     const connection = await from.acquireConnection()
     if (killed) await from.releaseConnection(connection)
     else held.add(connection)
+    return connection
+  }
+
+  async function listen(channel: string, onPayload: (payload: string) => void, onEnd: () => void) {
+    if (killed) return new Promise<never>(() => {})
+    const connection = await listening!.connect(channel, (payload) => killed || onPayload(payload), onEnd)
+    heard.add(connection)
     return connection
   }
 
@@ -68,8 +76,10 @@ export function watchedBackend({ name, dialect }: Backend, inHand: InHand): Watc
   return {
     name,
     dialect: watchedDialect,
+    ...(listening && { listening: { connect: listen } }),
     async kill() {
       killed = true
+      await Promise.all([...heard].map((connection) => connection.close()))
       for (const connection of held) {
         // Where no transaction is open there is nothing to undo.
         await driver?.rollbackTransaction(connection).catch(() => {})

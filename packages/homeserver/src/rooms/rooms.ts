@@ -5,6 +5,7 @@ import type { RoomWish } from './creation.ts'
 import { createEvents } from './events.ts'
 import { createMembers, type Members } from './members.ts'
 import type { RoomParts } from './ports.ts'
+import { createServerAcl, type ServerAcl } from './server-acl.ts'
 import { createSpeaking, type Speaking } from './speaking.ts'
 import { createStates } from './states.ts'
 import { createRoomWriter } from './writable-room.ts'
@@ -15,6 +16,7 @@ export type Rooms = {
   create(creator: UserId, version: RoomVersion, wish: RoomWish & { publish: boolean }): Promise<RoomId>
   speaking: Speaking
   members: Members
+  acl: ServerAcl
 }
 
 export function createRooms(given: Omit<RoomParts, 'events' | 'states'>): Rooms {
@@ -24,5 +26,6 @@ export function createRooms(given: Omit<RoomParts, 'events' | 'states'>): Rooms 
     create: (creator, version, wish) => createRoom(parts, writer, creator, version, wish),
     speaking: createSpeaking(parts, writer),
     members: createMembers(parts, writer),
+    acl: createServerAcl(parts),
   }
 }

@@ -1,4 +1,5 @@
 import type { EventId, RoomId } from '../matrix/ids.ts'
+import { prepared } from './prepared.ts'
 import type { StateChangesTable } from './room-tables.ts'
 import type { Db } from './store.ts'
 
@@ -33,6 +34,25 @@ export async function saveCurrentState(
       )
       .execute()
   }
+}
+
+const selectCurrent = prepared<{ roomId: RoomId; type: string; stateKey: string }, { event_id: EventId }>((db, value) =>
+  db
+    .selectFrom('current_state')
+    .select('event_id')
+    .where('room_id', '=', value('roomId'))
+    .where('type', '=', value('type'))
+    .where('state_key', '=', value('stateKey')),
+)
+
+/** One event of the state now; not for members, who are kept elsewhere. */
+export async function currentStateEventId(
+  db: Db,
+  roomId: RoomId,
+  type: string,
+  stateKey: string,
+): Promise<EventId | undefined> {
+  return (await selectCurrent(db, { roomId, type, stateKey })).rows[0]?.event_id
 }
 
 /** The events of the state now, members excepted, of these types in these rooms. */

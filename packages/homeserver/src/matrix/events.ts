@@ -50,7 +50,7 @@ export function stateEntry(type: string, stateKey: string): string {
   return `${type}\0${stateKey}`
 }
 
-/** The type and state key that `stateEntry` was made of. @public */
+/** The type and state key that `stateEntry` was made of. */
 export function stateEntryParts(entry: string): StateKeyTuple {
   const nul = entry.indexOf('\0')
   return [entry.slice(0, nul), entry.slice(nul + 1)]

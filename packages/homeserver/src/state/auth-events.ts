@@ -38,7 +38,6 @@ function thirdPartyInviteToken(content: JsonObject): string | undefined {
  * event's `auth_events`".
  * @param authEvents all that the event names
  * @param isRejected whether one of them was rejected
- * @public
  */
 export function checkAuthEvents(
   event: RoomEvent,

@@ -6,7 +6,7 @@ import { powerLevels } from './power-levels.ts'
 import { type RoomVersion, roomVersion } from './room-versions.ts'
 import { membershipOf, type StateView } from './state-view.ts'
 
-/** @public */
+/** */
 export type { StateView }
 
 /** Whether an event is allowed; if not, why, in words for a log or for a local user. */
@@ -15,7 +15,6 @@ export type Authorization = { readonly allowed: true } | { readonly allowed: fal
 /**
  * Whether a room's state allows an event. Room versions, "Authorisation rules", all but the rules about `auth_events`
  * themselves (`checkAuthEvents`) and about signatures of servers (`requiredSigners`).
- * @public
  */
 export function authorize(event: RoomEvent, version: RoomVersion, state: StateView): Authorization {
   const reason = refusalOf(event, version, state)

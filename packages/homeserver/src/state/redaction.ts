@@ -36,7 +36,6 @@ export function redactEvent(event: RoomEvent, version: RoomVersion): RoomEvent {
  * Whether a redaction that was accepted takes effect on the event that it names. In room versions 1 and 2 the auth rules
  * have decided that already. Room versions 3 and later, "Handling redactions".
  * @param state the state of the room at the redaction
- * @public
  */
 export function redactionApplies(
   redaction: RoomEvent,

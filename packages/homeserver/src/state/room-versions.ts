@@ -95,7 +95,7 @@ const v12: RoomVersion = {
 /** All room versions that rooms here may have, each of them stable. Room versions, "Complete list of room versions". */
 export const ROOM_VERSIONS: readonly RoomVersion[] = [v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11, v12]
 
-/** What a room gets if nobody says otherwise. @public */
+/** What a room gets if nobody says otherwise. */
 export const DEFAULT_ROOM_VERSION = '12'
 
 const BY_ID: ReadonlyMap<string, RoomVersion> = new Map(ROOM_VERSIONS.map((version) => [version.id, version]))

@@ -1,5 +1,7 @@
 import type { RoomId, UserId } from '../matrix/ids.ts'
 import type { RoomVersion } from '../state/room-versions.ts'
+import { type AliasResolver, createAliasResolver } from './alias-resolver.ts'
+import { type Aliases, createAliases } from './aliases.ts'
 import { createRoom } from './create.ts'
 import type { RoomWish } from './creation.ts'
 import { createEvents } from './events.ts'
@@ -17,15 +19,18 @@ export type Rooms = {
   speaking: Speaking
   members: Members
   acl: ServerAcl
+  aliases: Aliases & AliasResolver
 }
 
 export function createRooms(given: Omit<RoomParts, 'events' | 'states'>): Rooms {
   const parts: RoomParts = { ...given, events: createEvents(), states: createStates() }
   const writer = createRoomWriter(parts)
+  const aliasResolver = createAliasResolver(parts)
   return {
     create: (creator, version, wish) => createRoom(parts, writer, creator, version, wish),
     speaking: createSpeaking(parts, writer),
     members: createMembers(parts, writer),
     acl: createServerAcl(parts),
+    aliases: { ...createAliases(parts, writer), ...aliasResolver },
   }
 }

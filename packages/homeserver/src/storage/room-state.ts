@@ -106,3 +106,20 @@ export async function membershipChangesOf(db: Db, userId: string, after: number,
     .orderBy('position')
     .execute()
 }
+
+/** The wire forms (JSON) of the state now with an empty state key, of these types in these rooms. */
+export async function currentPdus(
+  db: Db,
+  roomIds: readonly RoomId[],
+  types: readonly string[],
+): Promise<{ room_id: RoomId; type: string; pdu: string }[]> {
+  if (roomIds.length === 0) return []
+  return db
+    .selectFrom('current_state')
+    .innerJoin('events', 'events.event_id', 'current_state.event_id')
+    .select(['current_state.room_id', 'current_state.type', 'events.pdu'])
+    .where('current_state.room_id', 'in', roomIds)
+    .where('current_state.type', 'in', types)
+    .where('current_state.state_key', '=', '')
+    .execute()
+}

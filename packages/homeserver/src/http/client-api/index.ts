@@ -9,6 +9,7 @@ import { createRoomRoutes } from './create-room.ts'
 import { crossSigning } from './cross-signing.ts'
 import { deviceListRefresh } from './device-list-refresh.ts'
 import { deviceManagement } from './device-management.ts'
+import { directory } from './directory.ts'
 import { filter } from './filter.ts'
 import { keyBackup } from './key-backup.ts'
 import { keys } from './keys.ts'
@@ -50,6 +51,7 @@ export function clientApi(app: App, ctx: Context): void {
   createRoomRoutes(app, ctx)
   roomSend(app, ctx)
   roomState(app, ctx)
+  directory(app, ctx)
   syncRoutes(app, ctx)
   deviceListRefresh(app, ctx)
 }

@@ -9,7 +9,7 @@ import type { RoomParts } from './ports.ts'
 import { redactWhatIsDue } from './redactions.ts'
 import { relationOf } from './relations.ts'
 import { stateAfterAll } from './resolve.ts'
-import type { State } from './states.ts'
+import { differenceOf, type State } from './states.ts'
 import type { WritableRoom } from './writable-room.ts'
 
 /** An event that has passed (or failed) the rules, and where it belongs. */
@@ -34,14 +34,7 @@ export async function append(parts: RoomParts, room: WritableRoom, added: Append
   const { event, status = 'accepted', before, missing = [] } = added
   const { tx } = room
   const changesState = event.stateKey !== undefined && status !== 'rejected'
-  const after = changesState
-    ? await parts.states.derive(
-        tx,
-        room.roomId,
-        before,
-        new Map([[stateEntry(event.type, event.stateKey!), event.eventId]]),
-      )
-    : before!
+  const after = changesState ? await parts.states.derive(tx, room.roomId, before, entryOf(event)) : before!
   const destinations = await destinationsOf(parts, room, added)
   const position = await tx.nextPosition()
   const relation = relationOf(event.content)
@@ -55,7 +48,7 @@ export async function append(parts: RoomParts, room: WritableRoom, added: Append
   })
   parts.events.remember(tx, { event, rejected: status === 'rejected' })
   const follows = await noteMissing(tx.db, event, missing)
-  if (status === 'accepted') await accept(parts, room, event, after, position, follows)
+  if (status === 'accepted') await accept(parts, room, added, after, position, follows)
   if (destinations.length > 0) {
     await queueEvent(tx.db, destinations, { position, eventId: event.eventId, roomId: room.roomId })
     tx.afterCommit(() => parts.watchers.wakeSender(destinations))
@@ -66,7 +59,7 @@ export async function append(parts: RoomParts, room: WritableRoom, added: Append
 async function accept(
   parts: RoomParts,
   room: WritableRoom,
-  event: RoomEvent,
+  { event, before }: Appended,
   after: State,
   position: number,
   isFollowed: boolean,
@@ -79,10 +72,20 @@ async function accept(
   // An event that came late has something behind it already.
   room.extremities = isFollowed && rest.length > 0 ? rest : [...rest, own]
   const current = await stateAfterAll(parts, room, after)
-  if (current.id !== room.current?.id) await applyStateChanges(parts, room, current, position, event)
+  if (current.id !== room.current?.id) {
+    // The common case: one event more on the state now.
+    const isNext = current === after && before?.id === room.current?.id
+    const delta = isNext ? entryOf(event) : differenceOf(room.current?.map ?? new Map(), current.map)
+    await applyStateChanges(parts, room, current, delta, position, event)
+  }
   const shown = await redactWhatIsDue(parts, room, event)
   await parts.watchers.eventsAdded(room.tx, [{ event: shown, version: room.version, position }])
   room.tx.wake([room.roomId])
+}
+
+/** What a state event changes of the state before it. */
+function entryOf(event: RoomEvent): Map<string, EventId> {
+  return new Map([[stateEntry(event.type, event.stateKey!), event.eventId]])
 }
 
 async function destinationsOf(parts: RoomParts, room: WritableRoom, { event, tell = [] }: Appended) {

@@ -5,7 +5,7 @@ import { addStateChanges, type StateChange, saveCurrentState } from '../storage/
 import type { Membership } from '../storage/room-tables.ts'
 import { followMembers } from './follow-members.ts'
 import type { RoomParts } from './ports.ts'
-import { differenceOf, type State } from './states.ts'
+import type { State, StateDelta } from './states.ts'
 import type { WritableRoom } from './writable-room.ts'
 
 const MEMBER = 'm.room.member'
@@ -15,19 +15,21 @@ type EntryChange = { type: string; stateKey: string; eventId: EventId | null; be
 /**
  * Makes `next` the room's state now: its entries, its members, the record of how it changed, and what other features
  * do about members who came and went.
+ * @param delta how it differs from the state that was
  * @param event the event that changed the state, which is at hand
  */
 export async function applyStateChanges(
   parts: RoomParts,
   room: WritableRoom,
   next: State,
+  delta: StateDelta,
   position: number,
   event: RoomEvent,
 ): Promise<void> {
   const { tx, roomId } = room
   const before = room.current
   room.current = next
-  const changes: EntryChange[] = [...differenceOf(before?.map ?? new Map(), next.map)].map(([entry, eventId]) => {
+  const changes: EntryChange[] = [...delta].map(([entry, eventId]) => {
     const [type, stateKey] = stateEntryParts(entry)
     return { type, stateKey, eventId, before: before?.map.get(entry) }
   })

@@ -1,5 +1,11 @@
 import { type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
-import { membersOf, remoteUsersStillShared } from '../storage/memberships.ts'
+import {
+  localJoinedCount,
+  membersOf,
+  remoteUsersStillShared,
+  serversIn,
+  serversWithOthers,
+} from '../storage/memberships.ts'
 import type { Membership } from '../storage/room-tables.ts'
 import type { RoomParts } from './ports.ts'
 import type { WritableRoom } from './writable-room.ts'
@@ -11,70 +17,66 @@ type Changes = {
   after: ReadonlyMap<string, Membership>
 }
 
+/** Who came and who went, our own users apart. */
+type Movement = { came: UserId[]; went: UserId[]; oursCame: UserId[]; oursWent: UserId[] }
+
 /**
  * Tells the device lists who came and who went, in the transaction of the memberships, which are written already: with
  * whom a room is shared from now on, with whom no longer, and which servers have to hear of our users' devices.
  * @returns whether one of our users was in the room before
  */
 export async function followMembers(parts: RoomParts, room: WritableRoom, changes: Changes): Promise<boolean> {
-  const { watchers, serverName } = parts
   const { tx, roomId } = room
-  const isOurs = (userId: UserId) => serverNameOf(userId) === serverName
-  const joined = changes.userIds.filter((id) => changes.after.get(id) === 'join' && changes.before.get(id) !== 'join')
-  const left = changes.userIds.filter((id) => changes.before.get(id) === 'join' && changes.after.get(id) !== 'join')
-  if (joined.length + left.length === 0) return changes.userIds.length === 0 || (await oursIn(parts, room)).length > 0
-
-  const ours = await oursIn(parts, room)
-  const joinedOurs = joined.filter(isOurs)
-  const weWereThere = ours.length > joinedOurs.length || left.some(isOurs)
-  const weAreThere = ours.length > 0
-  const remoteNow = async () =>
-    (await membersOf(tx.db, roomId, { membership: 'join' })).map((row) => row.user_id).filter((id) => !isOurs(id))
-
-  if (weAreThere) {
-    const started = weWereThere ? joined.filter((id) => !isOurs(id)) : await remoteNow()
-    if (started.length > 0) await watchers.startTracking(tx, started)
-    await tellServers(parts, room, { joined, joinedOurs, ours, isOurs })
+  const movement = movementIn(parts, changes)
+  const { came, went, oursCame, oursWent } = movement
+  const ours = await localJoinedCount(tx.db, roomId)
+  const weWereThere = ours - oursCame.length + oursWent.length > 0
+  if (ours > 0) {
+    const started = weWereThere ? came : await remoteMembers(parts, room)
+    if (started.length > 0) await parts.watchers.startTracking(tx, started)
+    await introduceOurs(parts, room, movement)
   }
-  const parted = weWereThere ? left.filter((id) => !isOurs(id)) : []
-  if (weWereThere && !weAreThere) parted.push(...(await remoteNow()))
-  if (parted.length > 0) {
+  if (weWereThere) {
+    const parted = ours > 0 ? went : [...went, ...(await remoteMembers(parts, room))]
     const still = await remoteUsersStillShared(tx.db, parted)
-    const stopped = parted.filter((id) => !still.has(id))
-    if (stopped.length > 0) await watchers.stopTracking(tx, stopped)
+    const stopped = parted.filter((userId) => !still.has(userId))
+    if (stopped.length > 0) await parts.watchers.stopTracking(tx, stopped)
   }
   return weWereThere
 }
 
-async function oursIn({ serverName }: RoomParts, { tx, roomId }: WritableRoom): Promise<UserId[]> {
-  const rows = await membersOf(tx.db, roomId, { membership: 'join', serverName })
-  return rows.map((row) => row.user_id)
+function movementIn({ serverName }: RoomParts, { userIds, before, after }: Changes): Movement {
+  const came = userIds.filter((id) => after.get(id) === 'join' && before.get(id) !== 'join')
+  const went = userIds.filter((id) => before.get(id) === 'join' && after.get(id) !== 'join')
+  const isOurs = (userId: UserId) => serverNameOf(userId) === serverName
+  return {
+    came: came.filter((id) => !isOurs(id)),
+    went: went.filter((id) => !isOurs(id)),
+    oursCame: came.filter(isOurs),
+    oursWent: went.filter(isOurs),
+  }
 }
 
-/** Servers that meet one of our users in this room for the first time. */
-async function tellServers(
-  { watchers, serverName }: RoomParts,
-  { tx, roomId }: WritableRoom,
-  {
-    joined,
-    joinedOurs,
-    ours,
-    isOurs,
-  }: {
-    joined: readonly UserId[]
-    joinedOurs: readonly UserId[]
-    ours: readonly UserId[]
-    isOurs: (id: UserId) => boolean
-  },
-): Promise<void> {
-  const arrivals = new Set<UserId>(joined)
-  const newServers = new Set<ServerName>(joined.filter((id) => !isOurs(id)).map(serverNameOf))
-  if (newServers.size === 0 && joinedOurs.length === 0) return
+async function remoteMembers({ serverName }: RoomParts, { tx, roomId }: WritableRoom): Promise<UserId[]> {
   const members = await membersOf(tx.db, roomId, { membership: 'join' })
-  const servers = new Set(members.map((row) => row.server_name))
-  servers.delete(serverName)
-  if (joinedOurs.length > 0 && servers.size > 0) await watchers.serversJoined(tx, joinedOurs, [...servers])
-  for (const row of members) if (!arrivals.has(row.user_id)) newServers.delete(row.server_name)
-  const staying = ours.filter((id) => !arrivals.has(id))
-  if (newServers.size > 0 && staying.length > 0) await watchers.serversJoined(tx, staying, [...newServers])
+  return members.filter((row) => row.server_name !== serverName).map((row) => row.user_id)
+}
+
+/** Those of ours who came, to every server in the room; those who were there, to servers that came with their first user. */
+async function introduceOurs(parts: RoomParts, room: WritableRoom, { came, oursCame }: Movement): Promise<void> {
+  const { watchers, serverName } = parts
+  const { tx, roomId } = room
+  if (oursCame.length > 0) {
+    const servers = (await serversIn(tx.db, roomId)).filter((server) => server !== serverName)
+    if (servers.length > 0) await watchers.serversJoined(tx, oursCame, servers)
+  }
+  if (came.length === 0) return
+  const servers = new Set<ServerName>(came.map(serverNameOf))
+  const known = await serversWithOthers(tx.db, roomId, [...servers], came)
+  const newcomers = [...servers.difference(known)]
+  if (newcomers.length === 0) return
+  const arrived = new Set(oursCame)
+  const members = await membersOf(tx.db, roomId, { membership: 'join', serverName })
+  const staying = members.map((row) => row.user_id).filter((userId) => !arrived.has(userId))
+  if (staying.length > 0) await watchers.serversJoined(tx, staying, newcomers)
 }

@@ -1,4 +1,4 @@
-import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
+import { type RoomId, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import { prepared } from './prepared.ts'
 import type { Membership, MembershipsTable } from './room-tables.ts'
 import type { Db } from './store.ts'
@@ -83,6 +83,45 @@ export async function localMembers(db: Db, roomId: RoomId): Promise<MembershipRo
     .where('membership', '=', 'join')
     .where('is_local', '=', 1)
     .execute()
+}
+
+const countLocal = prepared<{ roomId: RoomId }, { count: number }>((db, value) =>
+  db
+    .selectFrom('memberships')
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .where('room_id', '=', value('roomId'))
+    .where('membership', '=', 'join')
+    .where('is_local', '=', 1),
+)
+
+/** How many of our own users are in a room. */
+export async function localJoinedCount(db: Db, roomId: RoomId): Promise<number> {
+  return Number((await countLocal(db, { roomId })).rows[0]!.count)
+}
+
+/** Which of these servers have a user in the room who is none of `userIds`. */
+export async function serversWithOthers(
+  db: Db,
+  roomId: RoomId,
+  servers: readonly ServerName[],
+  userIds: readonly UserId[],
+): Promise<Set<ServerName>> {
+  const except = new Set(userIds)
+  const counts = new Map<ServerName, number>()
+  for (let start = 0; start < servers.length; start += 500) {
+    const rows = await db
+      .selectFrom('memberships')
+      .select(['server_name', (eb) => eb.fn.countAll<number>().as('count')])
+      .where('room_id', '=', roomId)
+      .where('membership', '=', 'join')
+      .where('server_name', 'in', servers.slice(start, start + 500))
+      .groupBy('server_name')
+      .execute()
+    for (const row of rows) counts.set(row.server_name, Number(row.count))
+  }
+  // `userIds` are in the room, each counted once.
+  for (const userId of except) counts.set(serverNameOf(userId), (counts.get(serverNameOf(userId)) ?? 0) - 1)
+  return new Set([...counts].filter(([, count]) => count > 0).map(([server]) => server))
 }
 
 const selectServers = prepared<{ roomId: RoomId }, { server_name: ServerName }>((db, value) =>

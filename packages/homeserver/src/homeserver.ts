@@ -31,6 +31,7 @@ import { sharedRooms as roomsShared } from './rooms/shared-rooms.ts'
 import { type Backend, postgresBackend, sqliteBackend } from './storage/dialect.ts'
 import { oneTimeKeyCounts, unusedFallbackKeyTypes } from './storage/one-time-keys.ts'
 import { settleServerName } from './storage/server-info.ts'
+import { cleanUpLimits } from './storage/shared-limits.ts'
 import { openStore, type Tx } from './storage/store.ts'
 import { createSync } from './sync/sync.ts'
 import { createToDevice } from './to-device/to-device.ts'
@@ -208,6 +209,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     async pass() {
       await transactions.cleanUp(clock.now())
       await toDevice.cleanUp(clock.now())
+      await cleanUpLimits(store, clock.now())
       return { more: false, nextAt: clock.now() + CLEAN_UP_INTERVAL_MS }
     },
   })

@@ -7,7 +7,7 @@ import type { EngineParts } from './ports.ts'
 import { MAX_SNAPSHOT_BYTES, readSnapshot, type Snapshot } from './snapshot.ts'
 
 /** How a fetch is made: a person's wish goes ahead of back-off, and through the bounds on outgoing requests. */
-export type FetchManner = { insist: boolean; admit?: (address: string) => boolean }
+export type FetchManner = { insist: boolean; admit?: (address: string) => Promise<boolean> }
 
 /** What the end of a fetch says about its server: may more lists be fetched from it right away? */
 export type ServerVerdict = 'goes on' | 'held back'

@@ -1,7 +1,8 @@
 import { type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
-import { createSlidingWindow } from '../platform/sliding-window.ts'
 import { addWaiter } from '../storage/device-list-stream.ts'
 import * as storage from '../storage/device-lists.ts'
+import { sharedWindows } from '../storage/shared-limits.ts'
+import type { Tx } from '../storage/store.ts'
 import { raiseDoubt } from './doubts.ts'
 import type { FetchFailure } from './failure.ts'
 import { attemptEnded, tellRequesters } from './lists.ts'
@@ -25,6 +26,9 @@ export type OperatorOutcome = { userId: UserId; outcome: 'fresh' | 'pending' | '
 /** How the answer to an ask stands. */
 type Asked = { userId: UserId; serverName: ServerName; gen: number; attemptsEnded: number }
 
+/** A wish that is in the database, with the ledger row as it was then. */
+type Wish = { row: storage.LedgerRow; asked: Asked }
+
 export type Refresh = {
   /**
    * Fetches a user's list because a client asks for it (MSC2638), and waits a little for the outcome.
@@ -46,23 +50,18 @@ export type Refresh = {
 /** @param resync does the fetching; the ledger tells how it ends */
 export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow' | 'wake'>): Refresh {
   const { store, clock, settings, serverName: ownName, transport } = parts
-  const perUser = createSlidingWindow(clock, { limit: settings.refreshPerUser, windowMs: 30_000 })
-  const perRequester = createSlidingWindow(clock, { limit: settings.refreshPerRequester, windowMs: 60_000 })
-  const outgoing = { limit: settings.refreshPerDestination, windowMs: 60_000 }
-  const perDestination = createSlidingWindow(clock, outgoing)
-  const perAddress = createSlidingWindow(clock, outgoing)
-  const insisting = createSlidingWindow(clock, { limit: 1, windowMs: settings.refreshRetryInterval })
+  const limits = sharedWindows(store, clock, {
+    'refresh of user': { limit: settings.refreshPerUser, windowMs: 30_000 },
+    'refresh by requester': { limit: settings.refreshPerRequester, windowMs: 60_000 },
+    'refresh at destination': { limit: settings.refreshPerDestination, windowMs: 60_000 },
+    'refresh at address': { limit: settings.refreshPerDestination, windowMs: 60_000 },
+    'insisting on destination': { limit: 1, windowMs: settings.refreshRetryInterval },
+  })
 
   /** @returns 0, or the milliseconds until the requester may ask again */
-  function takeTurn(requester: UserId, userId: UserId): number {
+  async function takeTurn(requester: UserId, userId: UserId): Promise<number> {
     if (!parts.rateLimits) return 0
-    const pair = `${requester} ${userId}`
-    const wait = Math.max(perUser.wait(pair), perRequester.wait(requester))
-    if (wait === 0) {
-      perUser.take(pair)
-      perRequester.take(requester)
-    }
-    return wait
+    return limits.take({ 'refresh of user': `${requester} ${userId}`, 'refresh by requester': requester })
   }
 
   function isCached(row: storage.LedgerRow): boolean {
@@ -72,22 +71,38 @@ export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow
 
   const isLeased = (row: storage.LedgerRow) => (row.lease_until ?? 0) > clock.now()
 
-  /** Makes the wish for a list durable: a doubt, unless one stands already, and who is to be told. */
-  function ask(userId: UserId, waiter: UserId | undefined): Promise<{ row: storage.LedgerRow; asked: Asked }> {
+  /** Answers a wish from the short-lived cache, and tells who is to be told; else makes it durable. */
+  function askOrFind(userId: UserId, waiter: UserId | undefined): Promise<Wish | 'cached'> {
     return store.transaction(async (tx) => {
-      const now = clock.now()
+      // Looked at under the lock: a fetch that was in flight when the wish came may have ended since.
       const before = await storage.lockedRow(tx.db, userId)
-      const fresh = !before || before.wanted_gen === before.synced_gen
-      const reason = waiter ? 'refresh' : 'query'
-      const needed = waiter !== undefined || before?.tracked === 1
-      // A doubt that stands already is answered by a fetch that is in flight or has yet to begin: it covers this wish.
-      const row = fresh ? await raiseDoubt(tx, userId, { reason, now, needed }) : before
-      // A parked list has had nobody who needs it; from now on there is somebody.
-      if (waiter && row.next_attempt_at === storage.PARKED) await storage.expedite(tx.db, userId, now)
-      if (waiter) await addWaiter(tx.db, { requester: waiter, userId, now, waiting: true })
-      const asked = { userId, serverName: row.server_name, gen: row.wanted_gen, attemptsEnded: row.attempts_ended }
-      return { row, asked }
+      if (!before || !isCached(before)) return wish(tx, userId, before, waiter)
+      if (waiter) {
+        await addWaiter(tx.db, { requester: waiter, userId, now: clock.now(), waiting: false })
+        await tellRequesters(tx, [waiter], userId)
+      }
+      return 'cached'
     })
+  }
+
+  /** Makes the wish for a list durable: a doubt, unless one stands already, and who is to be told. */
+  async function wish(
+    tx: Tx,
+    userId: UserId,
+    before: storage.LedgerRow | undefined,
+    waiter: UserId | undefined,
+  ): Promise<Wish> {
+    const now = clock.now()
+    const fresh = !before || before.wanted_gen === before.synced_gen
+    const reason = waiter ? 'refresh' : 'query'
+    const needed = waiter !== undefined || before?.tracked === 1
+    // A doubt that stands already is answered by a fetch that is in flight or has yet to begin: it covers this wish.
+    const row = fresh ? await raiseDoubt(tx, userId, { reason, now, needed }) : before
+    // A parked list has had nobody who needs it; from now on there is somebody.
+    if (waiter && row.next_attempt_at === storage.PARKED) await storage.expedite(tx.db, userId, now)
+    if (waiter) await addWaiter(tx.db, { requester: waiter, userId, now, waiting: true })
+    const asked = { userId, serverName: row.server_name, gen: row.wanted_gen, attemptsEnded: row.attempts_ended }
+    return { row, asked }
   }
 
   /** Whether a request may go out for this wish now, by insisting on a server that is backed off or freely. */
@@ -96,8 +111,9 @@ export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow
     const now = clock.now()
     if ((retryAfterUntil ?? 0) > now) return { kind: 'retry-after' }
     const backedOff = failures > 0 && (insist || (nextAttemptAt ?? 0) > now)
-    if (backedOff && (!insist || insisting.wait(serverName) > 0)) return { kind: 'backed off' }
-    const wait = parts.rateLimits ? perDestination.wait(serverName) : 0
+    if (backedOff && (!insist || (await limits.wait({ 'insisting on destination': serverName })) > 0))
+      return { kind: 'backed off' }
+    const wait = parts.rateLimits ? await limits.wait({ 'refresh at destination': serverName }) : 0
     if (wait > 0) return { kind: 'limited', retryAfterMs: wait }
     return backedOff ? 'insisting' : 'free'
   }
@@ -105,11 +121,12 @@ export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow
   async function begin(asked: Asked, insist: boolean): Promise<HeldBack | undefined> {
     const state = await mayAsk(asked.serverName, insist)
     if (state !== 'free' && state !== 'insisting') return state
-    const admit = (address: string) => !parts.rateLimits || perAddress.take(address) === 0
+    const admit = async (address: string) =>
+      !parts.rateLimits || (await limits.take({ 'refresh at address': address })) === 0
     const begun = await resync.fetchNow(asked.userId, asked.serverName, { insist, admit })
     if (begun) {
-      perDestination.take(asked.serverName)
-      if (state === 'insisting') insisting.take(asked.serverName)
+      if (parts.rateLimits) await limits.take({ 'refresh at destination': asked.serverName })
+      if (state === 'insisting') await limits.take({ 'insisting on destination': asked.serverName })
     }
     return undefined
   }
@@ -156,23 +173,21 @@ export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow
   }
 
   async function refresh(requester: UserId, userId: UserId): Promise<RefreshOutcome> {
-    const wait = takeTurn(requester, userId)
+    const wait = await takeTurn(requester, userId)
     if (wait > 0) return { kind: 'limited', retryAfterMs: wait }
     const serverName = serverNameOf(userId)
     const local = serverName === ownName
     if (local && !(await parts.localUserExists(userId))) return { kind: 'unknown local user' }
     if (!local && !transport.isAllowed(serverName)) return { kind: 'denied' }
 
-    const known = local ? undefined : await storage.ledgerRow(store.db, userId)
-    if (local || (known && isCached(known))) {
-      await store.transaction(async (tx) => {
-        if (!local) await addWaiter(tx.db, { requester, userId, now: clock.now(), waiting: false })
-        await tellRequesters(tx, [requester], userId)
-      })
+    if (local) {
+      await store.transaction((tx) => tellRequesters(tx, [requester], userId))
       return { kind: 'accepted' }
     }
 
-    const { row, asked } = await ask(userId, requester)
+    const found = await askOrFind(userId, requester)
+    if (found === 'cached') return { kind: 'accepted' }
+    const { row, asked } = found
     const heldBack = isLeased(row) ? undefined : await begin(asked, true)
     if (heldBack) return refusedNow(row, heldBack)
     const end = await ending(asked, settings.refreshWait)
@@ -183,7 +198,9 @@ export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow
   async function refreshForOperator(userId: UserId): Promise<OperatorOutcome> {
     if (!transport.isAllowed(serverNameOf(userId)))
       return { userId, outcome: 'failed', detail: 'denied by the settings' }
-    const { row, asked } = await ask(userId, undefined)
+    const { row, asked } = await store.transaction(async (tx) =>
+      wish(tx, userId, await storage.lockedRow(tx.db, userId), undefined),
+    )
     const { retryAfterUntil } = await transport.backoffOf(row.server_name)
     if ((retryAfterUntil ?? 0) > clock.now()) return { userId, outcome: 'failed', detail: 'the server asked to wait' }
     if (!isLeased(row)) await resync.fetchNow(userId, row.server_name, { insist: true })
@@ -204,8 +221,10 @@ export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow
       await Promise.all(
         wanted.map(async (userId) => {
           const known = rows.get(userId)
-          if (known?.tracked !== 1 && takeTurn(requester, userId) > 0) return
-          const { row, asked } = await ask(userId, undefined)
+          if (known?.tracked !== 1 && (await takeTurn(requester, userId)) > 0) return
+          const found = await askOrFind(userId, undefined)
+          if (found === 'cached') return void here.add(userId)
+          const { row, asked } = found
           // A list that failed lately rests until it is due: what is known is the answer for now.
           const rests = row.tracked === 1 && row.next_attempt_at > clock.now()
           if (!isLeased(row) && (rests || (await begin(asked, false)))) return

@@ -204,7 +204,7 @@ onSqlite((database) => {
 
   test('who may not go to an address is stopped before anything is sent, and nothing is noted', async () => {
     const seen: string[] = []
-    const admit = (address: string) => {
+    const admit = async (address: string) => {
       seen.push(address)
       return false
     }

@@ -46,7 +46,7 @@ export function createFederationClient(parts: {
 
   async function send(destination: ServerName, request: FederationRequest): Promise<HttpResponse | 'limited'> {
     const route = await discovery.resolve(destination)
-    if (request.admit && !request.admit(route.addresses[0]!)) return 'limited'
+    if (request.admit && !(await request.admit(route.addresses[0]!))) return 'limited'
     const { method, path, body, timeoutMs, maxBytes = MAX_BYTES, signal } = request
     const headers: Record<string, string> = {
       authorization: authorization(destination, request),

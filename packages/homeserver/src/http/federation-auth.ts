@@ -5,6 +5,7 @@ import type { ServerName } from '../matrix/ids.ts'
 import { canonicalRequest } from '../matrix/json.ts'
 import { verifyText } from '../matrix/signing.ts'
 import { parseXMatrix } from '../matrix/x-matrix.ts'
+import { networkOf } from '../platform/network-of.ts'
 import type { App } from './app.ts'
 import type { Spend } from './rate-limits.ts'
 
@@ -16,15 +17,15 @@ export function requireSignature(app: App, ctx: Context, spend: Spend): void {
   // After the body was parsed, which is part of what is signed, and before anything looks at it.
   app.addHook('preValidation', async (request) => {
     if (request.routeOptions.config.public || request.is404) return
-    request.origin = await signerOf(request, ctx, () => spend('strangers', request.ip))
-    spend('federation', request.origin)
+    request.origin = await signerOf(request, ctx, () => spend('strangers', networkOf(request.ip)))
+    await spend('federation', request.origin)
     await ctx.federation.destinations.heardFrom(request.origin)
     ctx.deviceLists.heardFrom(request.origin)
   })
 }
 
 /** @param payFailure called before a request is refused that has made us look for keys; may throw */
-async function signerOf(request: FastifyRequest, ctx: Context, payFailure: () => void): Promise<ServerName> {
+async function signerOf(request: FastifyRequest, ctx: Context, payFailure: () => Promise<void>): Promise<ServerName> {
   const header = parseXMatrix(request.headers.authorization ?? '')
   if (!header) throw unauthorized('Missing or malformed X-Matrix Authorization header')
   const { origin, destination, keyId, signature } = header
@@ -42,7 +43,7 @@ async function signerOf(request: FastifyRequest, ctx: Context, payFailure: () =>
   })
   const verifyKey = signed === undefined ? undefined : await ctx.federation.keyRing.keyFor(origin, keyId)
   if (!verifyKey || !verifyText(signed!, signature, verifyKey.key)) {
-    payFailure()
+    await payFailure()
     throw unauthorized('The signature could not be verified')
   }
   return origin

@@ -1,7 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import type { Context } from '../context.ts'
 import { limitExceeded } from '../matrix/errors.ts'
-import { createTokenBucket } from '../platform/token-bucket.ts'
+import { networkOf } from '../platform/network-of.ts'
+import { sharedBucket } from '../storage/shared-limits.ts'
 import type { App } from './app.ts'
 
 const MINUTE = 60_000
@@ -31,29 +32,28 @@ const LIMITS = {
 export type RateLimit = keyof typeof LIMITS
 
 /** Spends one of what `key` may do, or throws `M_LIMIT_EXCEEDED`. */
-export type Spend = (limit: RateLimit, key: string) => void
+export type Spend = (limit: RateLimit, key: string) => Promise<void>
 
-export function createSpend({ clock, settings }: Pick<Context, 'clock' | 'settings'>): Spend {
+export function createSpend({ store, clock, settings }: Pick<Context, 'store' | 'clock' | 'settings'>): Spend {
   const buckets = Object.fromEntries(
-    Object.entries(LIMITS).map(([name, limit]) => [name, createTokenBucket(clock, limit)]),
+    Object.entries(LIMITS).map(([name, limit]) => [name, sharedBucket(store, clock, name, limit)]),
   )
-  return (limit, key) => {
-    const wait = settings.rateLimits ? buckets[limit]!.take(key) : 0
+  return async (limit, key) => {
+    const wait = settings.rateLimits ? await buckets[limit]!.take(key) : 0
     if (wait > 0) throw limitExceeded(wait)
   }
 }
 
 /** Limits every route added to `app` after this that says what it `costs`, or changes something for a user. */
 export function limitRates(app: App, spend: Spend): void {
-  app.addHook('preHandler', (request, _reply, done) => {
+  app.addHook('preHandler', async (request) => {
     const { costs = changes(request) ? 'writes' : undefined } = request.routeOptions.config
-    if (costs) spend(costs, payerOf(request))
-    done()
+    if (costs) await spend(costs, payerOf(request))
   })
 }
 
 const changes = ({ method, requester }: FastifyRequest) => requester !== undefined && method !== 'GET'
 
 function payerOf({ requester, origin, ip }: FastifyRequest): string {
-  return requester?.userId ?? origin ?? ip
+  return requester?.userId ?? origin ?? networkOf(ip)
 }

@@ -19,7 +19,7 @@ export type FederationRequest = {
    */
   urgency?: 'normal' | 'insist'
   /** Asked just before connecting, with the address: `false` gives up with `limited`. */
-  admit?: (address: string) => boolean
+  admit?: (address: string) => Promise<boolean>
   signal?: AbortSignal
 }
 

@@ -12,6 +12,8 @@ export type SlidingWindow = {
   take(key: string): number
   /** The milliseconds until an event for `key` would fit (0: now), counting nothing. */
   wait(key: string): number
+  /** Takes the newest event of `key` back: it was not let through after all. */
+  giveBack(key: string): void
 }
 
 /**
@@ -41,5 +43,6 @@ export function createSlidingWindow(clock: Clock, { limit, windowMs }: WindowLim
       const now = clock.now()
       return waitFor(current(key, now), now)
     },
+    giveBack: (key) => void times.get(key)?.pop(),
   }
 }

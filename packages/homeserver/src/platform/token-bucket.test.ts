@@ -27,5 +27,5 @@ test('a clock that jumps back locks nobody out for longer than a window', () => 
   const bucket = createTokenBucket(clock, { limit: 2, windowMs: 2_000 })
   bucket.take('a')
   clock.set(clock.now() - 3_600_000)
-  assert.ok(bucket.take('a') <= 1_000)
+  assert.equal(bucket.take('a'), 0)
 })

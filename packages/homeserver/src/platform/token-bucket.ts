@@ -23,7 +23,9 @@ export function createTokenBucket(clock: Clock, { limit, windowMs }: BucketLimit
   return {
     take(key) {
       const now = clock.now()
-      const until = Math.min(Math.max(fullAt.get(key) ?? now, now), now + windowMs)
+      const before = fullAt.get(key) ?? now
+      // No bucket is full later than in one window: that is from before the clock jumped.
+      const until = before > now + windowMs ? now : Math.max(before, now)
       const wait = until + interval - (now + windowMs)
       // A sum of fractions may be a hair too large.
       if (wait > 1e-6) return Math.ceil(wait)

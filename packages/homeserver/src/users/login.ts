@@ -34,13 +34,13 @@ export type CheckPassword = (
 
 export function createPasswordCheck(store: Store, passwords: Passwords, attempts: Attempts): CheckPassword {
   return async (userId, password, ip) => {
-    attempts.check(ip, userId)
+    await attempts.check(ip, userId)
     const account = userId && (await findAccount(store.db, userId))
     const hash = account?.password_hash
     // Looked at again when its turn comes: many at once have all seen the count from before.
     const right = await passwords.verify(hash, password, () => attempts.check(ip, userId))
     if (!right || !userId || !hash) {
-      attempts.failed(ip, userId)
+      await attempts.failed(ip, userId)
       return undefined
     }
     if (account.deactivated_at !== null) throw deactivated()
@@ -72,7 +72,7 @@ export function createLogin(deps: {
     },
 
     async loginWithToken({ token, device, ip }) {
-      attempts.check(ip)
+      await attempts.check(ip)
       const session = await store.transaction(async (tx) => {
         const userId = await takeLoginToken(tx, token)
         if (userId === undefined) return undefined
@@ -81,7 +81,7 @@ export function createLogin(deps: {
         return { userId, ...(await sessions.createSession(tx, userId, device)) }
       })
       if (session) return session
-      attempts.failed(ip)
+      await attempts.failed(ip)
       throw forbidden('Invalid login token')
     },
   }

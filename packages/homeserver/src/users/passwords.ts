@@ -25,7 +25,7 @@ export type Passwords = {
    * Whether a password is the one that was hashed. Takes the same time if there is no hash.
    * @param admit called when its turn has come; what it throws ends the check
    */
-  verify(hash: string | null | undefined, password: string, admit?: () => void): Promise<boolean>
+  verify(hash: string | null | undefined, password: string, admit?: () => void | Promise<void>): Promise<boolean>
 }
 
 /** Whether a password can be one of an account of ours: not empty, and not so long that hashing it is an attack. */
@@ -69,7 +69,7 @@ export function createPasswords(random: Random, cost: keyof typeof COSTS): Passw
     hash: (password) => inTurn(() => argon2Hash(password)),
     verify: (hash, password, admit) =>
       inTurn(async () => {
-        admit?.()
+        await admit?.()
         nobodys ??= nobodysHash()
         const decoy = await nobodys
         const { verify } = await import('@node-rs/argon2')

@@ -166,9 +166,9 @@ export function createRegistration(deps: {
 
     async isRegistrationTokenValid(token, ip) {
       flows()
-      attempts.check(ip)
+      await attempts.check(ip)
       const valid = await tokens.isUsable(token)
-      if (!valid) attempts.failed(ip)
+      if (!valid) await attempts.failed(ip)
       return valid
     },
   }

@@ -28,9 +28,9 @@ export function createStages(deps: {
 
     'm.login.registration_token': async (auth, { ip }) => {
       const token = textIn(auth, 'token')
-      attempts.check(ip)
+      await attempts.check(ip)
       if (await tokens.isUsable(token)) return token
-      attempts.failed(ip)
+      await attempts.failed(ip)
       return { errcode: 'M_UNAUTHORIZED', error: 'Invalid registration token' }
     },
   }

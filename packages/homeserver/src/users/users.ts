@@ -65,7 +65,7 @@ export function createUsers(dependencies: UsersDependencies): Users {
   const remoteProfile = dependencies.remoteProfile ?? (async () => undefined)
 
   const passwords = createPasswords(random, settings.passwordHash)
-  const attempts = createAttempts(clock, settings.rateLimits)
+  const attempts = createAttempts(store, clock, settings.rateLimits)
   const accounts = createAccounts(store, clock, serverName, passwords)
   const tokens = createRegistrationTokens(store, clock, random, settings)
   const checkPassword = createPasswordCheck(store, passwords, attempts)

@@ -3,9 +3,15 @@ import { type Migration, Migrator } from 'kysely/migration'
 import * as first from './0001-foundation.ts'
 import * as second from './0002-accounts.ts'
 import * as third from './0003-rooms.ts'
+import * as fifth from './0005-rate-limits.ts'
 
 /** Forward only, in this order, never changed once released. */
-const migrations: Record<string, Migration> = { '0001-foundation': first, '0002-accounts': second, '0003-rooms': third }
+const migrations: Record<string, Migration> = {
+  '0001-foundation': first,
+  '0002-accounts': second,
+  '0003-rooms': third,
+  '0005-rate-limits': fifth,
+}
 
 /**
  * Brings a database to the newest schema. Several processes may call it at the same time: one of them works.

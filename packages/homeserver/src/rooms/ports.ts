@@ -10,6 +10,7 @@ import type { RoomVersion } from '../state/room-versions.ts'
 import type { Store, Tx } from '../storage/store.ts'
 import type { Events } from './events.ts'
 import type { States } from './states.ts'
+import type { Versions } from './versions.ts'
 
 /** What the other features do about what happens in rooms. All but `wakeSender` is part of the event's own transaction. */
 export type RoomWatchers = {
@@ -52,6 +53,7 @@ export type RoomParts = {
   signingKey: SigningKey
   events: Events
   states: States
+  versions: Versions
   watchers: RoomWatchers
   remote: RemoteServers
   /** What goes into the membership events of one of our users; nothing for others. */

@@ -7,9 +7,11 @@ import type { RoomWish } from './creation.ts'
 import { createEvents } from './events.ts'
 import { createMembers, type Members } from './members.ts'
 import type { RoomParts } from './ports.ts'
+import { createReading, type Reading } from './reading.ts'
 import { createServerAcl, type ServerAcl } from './server-acl.ts'
 import { createSpeaking, type Speaking } from './speaking.ts'
 import { createStates } from './states.ts'
+import { createVersions } from './versions.ts'
 import { createRoomWriter } from './writable-room.ts'
 
 /** Everything the rest of the server sees of rooms: an object for each part. */
@@ -20,10 +22,11 @@ export type Rooms = {
   members: Members
   acl: ServerAcl
   aliases: Aliases & AliasResolver
+  reading: Reading
 }
 
-export function createRooms(given: Omit<RoomParts, 'events' | 'states'>): Rooms {
-  const parts: RoomParts = { ...given, events: createEvents(), states: createStates() }
+export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versions'>): Rooms {
+  const parts: RoomParts = { ...given, events: createEvents(), states: createStates(), versions: createVersions() }
   const writer = createRoomWriter(parts)
   const aliasResolver = createAliasResolver(parts)
   return {
@@ -32,5 +35,6 @@ export function createRooms(given: Omit<RoomParts, 'events' | 'states'>): Rooms 
     members: createMembers(parts, writer),
     acl: createServerAcl(parts),
     aliases: { ...createAliases(parts, writer), ...aliasResolver },
+    reading: createReading(parts),
   }
 }

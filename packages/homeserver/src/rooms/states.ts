@@ -14,6 +14,8 @@ export type StateDelta = ReadonlyMap<string, EventId | null>
 export type States = {
   load(db: Db, id: number): Promise<State>
   loadAll(db: Db, ids: readonly number[]): Promise<Map<number, State>>
+  /** What stands under some entries of each of these states, without putting together the rest of them. */
+  pick(db: Db, wanted: ReadonlyMap<number, Iterable<string>>): Promise<Map<number, Map<string, EventId>>>
   /** Keeps the state that differs from `base` by `delta`; without a base, `delta` is all of it. */
   derive(tx: Tx, roomId: RoomId, base: State | undefined, delta: StateDelta): Promise<State>
 }
@@ -51,6 +53,24 @@ export function createStates(): States {
     loadAll,
     load: async (db, id) => (await loadAll(db, [id])).get(id)!,
 
+    async pick(db, wanted) {
+      const ids = [...wanted.keys()]
+      const whole = new Map(ids.map((id) => [id, kept.get(id)?.state.map]))
+      const missing = ids.filter((id) => !whole.get(id))
+      const look = lookInto(missing.length === 0 ? new Map() : await stateGroupRows(db, missing))
+      return new Map(
+        ids.map((id) => {
+          const map = whole.get(id)
+          const picked = new Map<string, EventId>()
+          for (const entry of wanted.get(id)!) {
+            const eventId = map ? map.get(entry) : look(id, entry)
+            if (eventId !== undefined) picked.set(entry, eventId)
+          }
+          return [id, picked]
+        }),
+      )
+    },
+
     async derive(tx, roomId, base, delta) {
       const map = new Map(base?.map)
       for (const [entry, eventId] of delta) {
@@ -86,6 +106,24 @@ function assemble(id: number, rows: ReadonlyMap<number, StateGroupRow>): StateMa
     }
   }
   return map
+}
+
+/** Finds single entries: from a group back to the one that last set them. */
+function lookInto(rows: ReadonlyMap<number, StateGroupRow>) {
+  const indexes = new Map<number, Map<string, EventId | null>>()
+  const indexOf = (row: StateGroupRow) => {
+    const index =
+      indexes.get(row.id) ?? new Map(row.entries.map(([type, stateKey, id]) => [stateEntry(type, stateKey), id]))
+    indexes.set(row.id, index)
+    return index
+  }
+  return (id: number, entry: string): EventId | undefined => {
+    for (let at = rows.get(id); at; at = at.prevId === null ? undefined : rows.get(at.prevId)) {
+      const eventId = indexOf(at).get(entry)
+      if (eventId !== undefined) return eventId ?? undefined
+    }
+    return undefined
+  }
 }
 
 /** What has to be done to `before` to get `after`. */

@@ -54,3 +54,18 @@ export async function deactivateAccount(
     .where('user_id', '=', userId)
     .execute()
 }
+
+/** Those of the users who wanted what they wrote to be forgotten when they closed their accounts. */
+export async function erasedAmong(db: Db, userIds: readonly UserId[]): Promise<Set<UserId>> {
+  const erased = new Set<UserId>()
+  for (let start = 0; start < userIds.length; start += 500) {
+    const rows = await db
+      .selectFrom('users')
+      .select('user_id')
+      .where('user_id', 'in', userIds.slice(start, start + 500))
+      .where('erased', '=', 1)
+      .execute()
+    for (const row of rows) erased.add(row.user_id)
+  }
+  return erased
+}

@@ -54,6 +54,21 @@ export async function membershipsOf(db: Db, userId: UserId): Promise<MembershipR
   return (await selectOfUser(db, { userId })).rows
 }
 
+/** One user's memberships of these rooms. */
+export async function membershipRowsOf(db: Db, userId: UserId, roomIds: readonly RoomId[]): Promise<MembershipRow[]> {
+  const rows: MembershipRow[] = []
+  for (let start = 0; start < roomIds.length; start += 500) {
+    const some = await db
+      .selectFrom('memberships')
+      .selectAll()
+      .where('user_id', '=', userId)
+      .where('room_id', 'in', roomIds.slice(start, start + 500))
+      .execute()
+    rows.push(...some)
+  }
+  return rows
+}
+
 type MemberChoice = { membership?: Membership; serverName?: ServerName; userIds?: readonly UserId[] }
 
 /** The members of a room: all, those of one membership, of one server, or those among `userIds`. */

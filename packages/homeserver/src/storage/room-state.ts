@@ -1,4 +1,4 @@
-import type { EventId, RoomId } from '../matrix/ids.ts'
+import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import { prepared } from './prepared.ts'
 import type { StateChangesTable } from './room-tables.ts'
 import type { Db } from './store.ts'
@@ -122,4 +122,26 @@ export async function currentPdus(
     .where('current_state.type', 'in', types)
     .where('current_state.state_key', '=', '')
     .execute()
+}
+
+/** A user's last going from a room that they were in. */
+export type Departure = { room_id: RoomId; position: number; event_id: EventId | null }
+
+/** When one of our users last stopped being in each of these rooms; those that they never left are not among them. */
+export async function lastDepartures(db: Db, userId: UserId, roomIds: readonly RoomId[]): Promise<Departure[]> {
+  const last = new Map<RoomId, Departure>()
+  for (let start = 0; start < roomIds.length; start += 500) {
+    const rows = await db
+      .selectFrom('state_changes')
+      .select(['room_id', 'position', 'event_id'])
+      .where('state_key', '=', userId)
+      .where('room_id', 'in', roomIds.slice(start, start + 500))
+      .where('membership', 'is not', null)
+      .where('membership', '!=', 'join')
+      .where('prev_membership', '=', 'join')
+      .orderBy('position')
+      .execute()
+    for (const row of rows) last.set(row.room_id, row)
+  }
+  return [...last.values()]
 }

@@ -55,6 +55,20 @@ export async function roomRows(db: Db, roomIds: readonly RoomId[]): Promise<Map<
   return new Map(rows.map((row) => [row.room_id, readRow(row)]))
 }
 
+/** The versions of those of the rooms that are known. */
+export async function roomVersionIds(db: Db, roomIds: readonly RoomId[]): Promise<Map<RoomId, string>> {
+  const versions = new Map<RoomId, string>()
+  for (let start = 0; start < roomIds.length; start += 500) {
+    const rows = await db
+      .selectFrom('rooms')
+      .select(['room_id', 'version'])
+      .where('room_id', 'in', roomIds.slice(start, start + 500))
+      .execute()
+    for (const row of rows) versions.set(row.room_id, row.version)
+  }
+  return versions
+}
+
 function readRow(row: StoredRow): RoomRow {
   const extremities = JSON.parse(row.extremities) as [EventId, number, number][]
   return {

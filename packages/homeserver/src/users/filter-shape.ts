@@ -42,6 +42,8 @@ const roomEventFilter = shape({
   lazy_load_members: isFlag,
   include_redundant_members: isFlag,
   unread_thread_notifications: isFlag,
+  related_by_rel_types: listOf(isText),
+  related_by_senders: listOf(beginsWith('@')),
 })
 
 /**

@@ -18,6 +18,7 @@ import { logout } from './logout.ts'
 import { profile } from './profile.ts'
 import { pushRules } from './pushrules.ts'
 import { registration } from './registration.ts'
+import { roomHistory } from './room-history.ts'
 import { roomSend } from './room-send.ts'
 import { roomState } from './room-state.ts'
 import { syncRoutes } from './sync.ts'
@@ -52,6 +53,7 @@ export function clientApi(app: App, ctx: Context): void {
   roomSend(app, ctx)
   roomState(app, ctx)
   directory(app, ctx)
+  roomHistory(app, ctx)
   syncRoutes(app, ctx)
   deviceListRefresh(app, ctx)
 }

@@ -1,0 +1,87 @@
+import { invalidParam } from '../matrix/errors.ts'
+import type { RoomId } from '../matrix/ids.ts'
+import type { RoomEventFilter } from '../matrix/room-event-filter.ts'
+import { placeAtPosition } from '../storage/event-pages.ts'
+import { missingEvents } from '../storage/events.ts'
+import { roomRow } from '../storage/rooms.ts'
+import type { Db } from '../storage/store.ts'
+import type { ClientEvent } from './client-event.ts'
+import { clientEvents, clientState } from './client-events.ts'
+import { type Found, readStretch, type Stretch, startOf } from './event-stretch.ts'
+import { senderMemberships } from './lazy-members.ts'
+import { BEGINNING, formatPlace, type Place, parsePaginationToken } from './pagination-token.ts'
+import type { RoomParts } from './ports.ts'
+import { accessRoom, type RoomAccess } from './room-access.ts'
+import type { Viewer } from './viewers.ts'
+
+/** Fetches older events of a room from other servers. @returns whether there are any that were not here before */
+export type Backfill = (roomId: RoomId, limit: number) => Promise<boolean>
+
+export type MessagesQuery = {
+  dir: 'f' | 'b'
+  from?: string | undefined
+  to?: string | undefined
+  limit: number
+  filter: RoomEventFilter
+}
+
+export type MessagesResponse = { start: string; end?: string; chunk: ClientEvent[]; state?: ClientEvent[] }
+
+/**
+ * `GET /rooms/{roomId}/messages`. Where our history has a gap, other servers are asked for what is missing.
+ * @throws `M_FORBIDDEN` if the room is none that the user may read, `M_INVALID_PARAM` for tokens that are none
+ */
+export async function messages(
+  parts: RoomParts,
+  backfill: Backfill | undefined,
+  requester: Pick<Viewer, 'userId' | 'deviceId'>,
+  roomId: RoomId,
+  query: MessagesQuery,
+): Promise<MessagesResponse> {
+  const { db } = parts.store
+  const access = await accessRoom(parts, db, requester, roomId, { forEvents: true })
+  const { dir, limit, filter } = query
+  const from = query.from === undefined ? await startIn(db, access, dir) : await placeOf(db, roomId, query.from, 'from')
+  const to = query.to === undefined ? undefined : await placeOf(db, roomId, query.to, 'to')
+  const found = await readWithHistory(parts, backfill, access, { dir, from, to, limit, filter })
+  const form = { withRoomId: true }
+  const chunk = await clientEvents(parts, db, access.viewer, found.events, { ...form, bundled: true })
+  const members = filter.lazy_load_members ? await senderMemberships(parts, db, found.events) : undefined
+  return {
+    start: query.from ?? formatPlace(from),
+    ...(found.isAtEnd ? {} : { end: formatPlace(found.end) }),
+    chunk,
+    ...(members && { state: await clientState(parts, db, access.viewer, members, form) }),
+  }
+}
+
+async function startIn(db: Db, { roomId, until }: RoomAccess, dir: 'f' | 'b'): Promise<Place> {
+  if (dir === 'b' && until) return until
+  return startOf(dir, (await roomRow(db, roomId))!)
+}
+
+/** The place that a client's token stands for. @throws `M_INVALID_PARAM` */
+export async function placeOf(db: Db, roomId: RoomId, token: string, name: string): Promise<Place> {
+  const pointer = parsePaginationToken(token)
+  if (!pointer) throw invalidParam(`${name} is not a token of this server`)
+  if ('depth' in pointer) return pointer
+  return (await placeAtPosition(db, roomId, pointer.streamPosition)) ?? BEGINNING
+}
+
+/** Reads, and once more where others could fill a gap in what was read. */
+async function readWithHistory(
+  parts: RoomParts,
+  backfill: Backfill | undefined,
+  access: RoomAccess,
+  stretch: Stretch,
+): Promise<Found> {
+  const { db } = parts.store
+  const found = await readStretch(parts, db, access, stretch)
+  if (stretch.dir === 'f' || !backfill || stretch.limit === 0) return found
+  const [nearest] = await missingEvents(db, access.roomId, 1)
+  const touchesGap = nearest !== undefined && (found.isAtEnd || nearest.depth >= found.end.depth)
+  if (!touchesGap) return found
+  if (await backfill(access.roomId, stretch.limit)) return readStretch(parts, db, access, stretch)
+  // What is missing may be had later, unless the client has come to the edge of it already.
+  return found.events.length > 0 ? { ...found, isAtEnd: false } : found
+}

@@ -1,0 +1,29 @@
+import type { EventId, RoomId } from '../matrix/ids.ts'
+import type { RoomEventFilter } from '../matrix/room-event-filter.ts'
+import type { ClientEvent } from './client-event.ts'
+import { type ContextResponse, eventContext, oneEvent } from './context.ts'
+import { type Backfill, type MessagesQuery, type MessagesResponse, messages } from './messages.ts'
+import type { RoomParts } from './ports.ts'
+import type { Viewer } from './viewers.ts'
+
+type Requester = Pick<Viewer, 'userId' | 'deviceId'>
+
+/** What clients read of rooms. What each does, and what it throws, is said where it is made. */
+export type Reading = {
+  messages(requester: Requester, roomId: RoomId, query: MessagesQuery): Promise<MessagesResponse>
+  event(requester: Requester, roomId: RoomId, eventId: EventId): Promise<ClientEvent>
+  context(
+    requester: Requester,
+    roomId: RoomId,
+    eventId: EventId,
+    query: { limit: number; filter: RoomEventFilter },
+  ): Promise<ContextResponse>
+}
+
+export function createReading(parts: RoomParts, backfill?: Backfill): Reading {
+  return {
+    messages: (requester, roomId, query) => messages(parts, backfill, requester, roomId, query),
+    event: (requester, roomId, eventId) => oneEvent(parts, requester, roomId, eventId),
+    context: (requester, roomId, eventId, query) => eventContext(parts, requester, roomId, eventId, query),
+  }
+}

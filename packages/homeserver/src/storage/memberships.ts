@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { type RoomId, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import { prepared } from './prepared.ts'
 import type { Membership, MembershipsTable } from './room-tables.ts'
@@ -139,14 +140,20 @@ export async function serversWithOthers(
   return new Set([...counts].filter(([, count]) => count > 0).map(([server]) => server))
 }
 
-const selectServers = prepared<{ roomId: RoomId }, { server_name: ServerName }>((db, value) =>
-  db
-    .selectFrom('memberships')
-    .select('server_name')
-    .distinct()
-    .where('room_id', '=', value('roomId'))
-    .where('membership', '=', 'join'),
-)
+// From one server's entry in the index to the next one's: a room has many more members than servers.
+const selectServers = prepared<{ roomId: RoomId }, { server_name: ServerName }>((db, value) => {
+  const roomId = sql`${value('roomId')}`
+  const next = sql`select min(server_name) from memberships where room_id = ${roomId} and membership = 'join'`
+  const servers = sql<{ server_name: ServerName }>`(
+    with recursive found(server_name) as (
+      ${next}
+      union all
+      select (${next} and memberships.server_name > found.server_name) from found where found.server_name is not null
+    )
+    select server_name from found where server_name is not null
+  )`
+  return db.selectFrom(servers.as('servers')).select('servers.server_name')
+})
 
 /** All servers that have a user in the room, our own among them. */
 export async function serversIn(db: Db, roomId: RoomId): Promise<ServerName[]> {

@@ -10,6 +10,7 @@ import type { RoomParts } from './ports.ts'
 import { createReading, type Reading } from './reading.ts'
 import { createServerAcl, type ServerAcl } from './server-acl.ts'
 import { createSpeaking, type Speaking } from './speaking.ts'
+import { createStateCheck } from './state-checks.ts'
 import { createStates } from './states.ts'
 import { createVersions } from './versions.ts'
 import { createRoomWriter } from './writable-room.ts'
@@ -31,7 +32,7 @@ export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versio
   const aliasResolver = createAliasResolver(parts)
   return {
     create: (creator, version, wish) => createRoom(parts, writer, creator, version, wish),
-    speaking: createSpeaking(parts, writer),
+    speaking: createSpeaking(parts, writer, createStateCheck(parts, aliasResolver.resolve)),
     members: createMembers(parts, writer),
     acl: createServerAcl(parts),
     aliases: { ...createAliases(parts, writer), ...aliasResolver },

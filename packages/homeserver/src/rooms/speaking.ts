@@ -8,6 +8,7 @@ import { eventRow } from '../storage/events.ts'
 import { membershipRow } from '../storage/memberships.ts'
 import type { RoomParts } from './ports.ts'
 import { type Draft, send } from './send.ts'
+import type { StateCheck } from './state-checks.ts'
 import { stateView } from './state-view.ts'
 import type { RoomWriter, WritableRoom } from './writable-room.ts'
 
@@ -22,7 +23,7 @@ export type Speaking = {
   /**
    * `PUT /rooms/{roomId}/send/…` and `…/state/…`: what a member says, once per transaction. State that is as it is said to
    * be already makes no event.
-   * @throws `M_FORBIDDEN`, 413 `M_TOO_LARGE`, `M_BAD_JSON`
+   * @throws `M_FORBIDDEN`, 413 `M_TOO_LARGE`, `M_BAD_JSON`, and what `StateCheck` throws
    */
   say(speaker: Speaker, roomId: RoomId, said: Said, transaction?: Transaction): Promise<EventId>
   /**
@@ -38,13 +39,14 @@ export type Speaking = {
   ): Promise<EventId>
 }
 
-export function createSpeaking(parts: RoomParts, writer: RoomWriter): Speaking {
+export function createSpeaking(parts: RoomParts, writer: RoomWriter, checkState: StateCheck): Speaking {
   const { store, clock } = parts
 
   async function once(
     speaker: Speaker,
     roomId: RoomId,
     transaction: Transaction | undefined,
+    check: () => Promise<unknown>,
     task: (room: WritableRoom) => Promise<EventId>,
   ): Promise<EventId> {
     const scope = transaction && { ...speaker, scope: `${transaction.endpoint} ${roomId}`, txnId: transaction.txnId }
@@ -52,6 +54,7 @@ export function createSpeaking(parts: RoomParts, writer: RoomWriter): Speaking {
     if (before !== undefined) return before
     const own = await membershipRow(store.db, roomId, speaker.userId)
     if (own?.membership !== 'join') throw notInRoom()
+    await check()
     return writer.write(roomId, async (room) => {
       // The same transaction may have been waiting in front of this one.
       const same = scope && (await eventOfTransaction(room.tx.db, scope))
@@ -63,19 +66,28 @@ export function createSpeaking(parts: RoomParts, writer: RoomWriter): Speaking {
   }
 
   return {
-    say: (speaker, roomId, said, transaction) =>
-      once(speaker, roomId, transaction, async (room) => {
+    say(speaker, roomId, said, transaction) {
+      const { stateKey } = said
+      const check = async () => stateKey === undefined || checkState(roomId, { ...said, stateKey })
+      return once(speaker, roomId, transaction, check, async (room) => {
         const draft: Draft = { ...said, sender: speaker.userId }
         const same = await sameState(parts, room, draft)
         return same ?? (await send(parts, room, draft)).eventId
-      }),
+      })
+    },
 
     redact: (speaker, roomId, target, content, transaction) =>
-      once(speaker, roomId, transaction, async (room) => {
-        await requireRedactable(parts, room, speaker.userId, target)
-        const draft: Draft = { type: 'm.room.redaction', sender: speaker.userId, content, redacts: target }
-        return (await send(parts, room, draft)).eventId
-      }),
+      once(
+        speaker,
+        roomId,
+        transaction,
+        async () => {},
+        async (room) => {
+          await requireRedactable(parts, room, speaker.userId, target)
+          const draft: Draft = { type: 'm.room.redaction', sender: speaker.userId, content, redacts: target }
+          return (await send(parts, room, draft)).eventId
+        },
+      ),
   }
 }
 

@@ -20,7 +20,7 @@ export function powerLevelsRefusal(
 ): string | undefined {
   const create = state('m.room.create', '')
   const creators = version.privilegedCreators && create ? creatorsOf(create, version) : []
-  const malformed = malformation(event.content, version)
+  const malformed = powerLevelsMalformation(event.content, version)
   if (malformed) return malformed
   const { users } = event.content
   if (isObject(users) && creators.some((creator) => Object.hasOwn(users, creator))) {
@@ -34,7 +34,7 @@ export function powerLevelsRefusal(
  * What is wrong with the form of the levels. Before version 10 the rules name `users` only, but what is no level at all
  * anywhere else is refused too: nobody could say what it means. `null` was let through in those versions.
  */
-function malformation(content: JsonObject, version: RoomVersion): string | undefined {
+export function powerLevelsMalformation(content: JsonObject, version: RoomVersion): string | undefined {
   const isLevel = (value: unknown) =>
     readLevel(value, version) !== undefined || (value === null && !version.integerPowerLevels)
   const wrong = NAMED.find((name) => Object.hasOwn(content, name) && !isLevel(content[name]))

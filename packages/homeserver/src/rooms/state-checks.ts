@@ -1,0 +1,73 @@
+import { badJson, invalidParam, MatrixError, notFound } from '../matrix/errors.ts'
+import { isRoomAlias, type RoomAlias, type RoomId } from '../matrix/ids.ts'
+import { isObject, type JsonObject } from '../matrix/json.ts'
+import { powerLevelsMalformation } from '../state/power-level-rules.ts'
+import { roomVersion } from '../state/room-versions.ts'
+import { roomRow } from '../storage/rooms.ts'
+import type { AliasResolver } from './alias-resolver.ts'
+import { currentContents } from './current-contents.ts'
+import type { RoomParts } from './ports.ts'
+import { isDeniedByAcl } from './server-acl.ts'
+
+const CANONICAL_ALIAS = 'm.room.canonical_alias'
+/** Aliases that one event may bring; each may have to be asked for. */
+const MAX_NEW_ALIASES = 100
+
+/**
+ * Looks at what a client makes the state of a room, where the rules of rooms let through what would harm the room. May ask
+ * other servers.
+ */
+export type StateCheck = (
+  roomId: RoomId,
+  state: { type: string; stateKey: string; content: JsonObject },
+) => Promise<void>
+
+/**
+ * Client-server API, "PUT /rooms/{roomId}/state": new aliases have to be aliases (`M_INVALID_PARAM`) of this room
+ * (`M_BAD_ALIAS`); power levels have to be levels, and nobody shuts their own server out (`M_BAD_JSON`).
+ */
+export function createStateCheck({ store, serverName }: RoomParts, resolve: AliasResolver['resolve']): StateCheck {
+  async function checkAliases(roomId: RoomId, content: JsonObject): Promise<void> {
+    const contents = await currentContents(store.db, [roomId], [CANONICAL_ALIAS])
+    const known = new Set(namedAliases(contents.get(roomId)!.get(CANONICAL_ALIAS)))
+    const added = [...new Set(namedAliases(content))].filter((alias) => !known.has(alias))
+    if (added.length > MAX_NEW_ALIASES) throw badJson('Too many aliases at once')
+    const wrong = added.find((alias) => !isRoomAlias(alias))
+    if (wrong !== undefined) throw invalidParam('This is not a room alias')
+    for (const alias of added as RoomAlias[]) {
+      const resolved = await resolve(alias).catch(unlessUnreachable)
+      if (resolved?.roomId !== roomId) {
+        throw new MatrixError(400, 'M_BAD_ALIAS', `The alias ${alias} does not point to this room`)
+      }
+    }
+  }
+
+  async function checkPowerLevels(roomId: RoomId, content: JsonObject): Promise<void> {
+    const version = roomVersion((await roomRow(store.db, roomId))?.version ?? '')
+    if (!version) throw notFound('This room is not known here')
+    const wrong = powerLevelsMalformation(content, version)
+    if (wrong !== undefined) throw badJson(wrong)
+  }
+
+  return async (roomId, { type, stateKey, content }) => {
+    if (stateKey !== '') return
+    if (type === CANONICAL_ALIAS) await checkAliases(roomId, content)
+    if (type === 'm.room.power_levels') await checkPowerLevels(roomId, content)
+    if (type === 'm.room.server_acl' && isDeniedByAcl(content, serverName)) {
+      throw badJson('This would shut your own server out of the room')
+    }
+  }
+}
+
+/** All that stands where an alias belongs; a missing, empty or `null` alias is none. */
+function namedAliases(content: unknown): unknown[] {
+  if (!isObject(content)) return []
+  const { alias, alt_aliases: others } = content
+  const first = alias === undefined || alias === null || alias === '' ? [] : [alias]
+  if (others === undefined || others === null) return first
+  return [...first, ...(Array.isArray(others) ? others : [others])]
+}
+
+function unlessUnreachable(error: unknown): undefined {
+  if (!(error instanceof MatrixError)) throw error
+}

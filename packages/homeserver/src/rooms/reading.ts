@@ -1,9 +1,12 @@
 import type { EventId, RoomId } from '../matrix/ids.ts'
+import type { JsonObject } from '../matrix/json.ts'
 import type { RoomEventFilter } from '../matrix/room-event-filter.ts'
 import type { ClientEvent } from './client-event.ts'
 import { type ContextResponse, eventContext, oneEvent } from './context.ts'
+import { eventNearTime, type NearEvent, type TimeQuery } from './event-near-time.ts'
 import { type Backfill, type MessagesQuery, type MessagesResponse, messages } from './messages.ts'
 import type { RoomParts } from './ports.ts'
+import { type JoinedMembers, joinedMembers, type MembersQuery, members, roomState, stateEvent } from './room-states.ts'
 import type { Viewer } from './viewers.ts'
 
 type Requester = Pick<Viewer, 'userId' | 'deviceId'>
@@ -18,6 +21,15 @@ export type Reading = {
     eventId: EventId,
     query: { limit: number; filter: RoomEventFilter },
   ): Promise<ContextResponse>
+  state(requester: Requester, roomId: RoomId): Promise<ClientEvent[]>
+  stateEvent(
+    requester: Requester,
+    roomId: RoomId,
+    query: { type: string; stateKey: string; format: 'content' | 'event' },
+  ): Promise<ClientEvent | JsonObject>
+  members(requester: Requester, roomId: RoomId, query: MembersQuery): Promise<ClientEvent[]>
+  joinedMembers(requester: Requester, roomId: RoomId): Promise<JoinedMembers>
+  eventNearTime(requester: Requester, roomId: RoomId, query: TimeQuery): Promise<NearEvent>
 }
 
 export function createReading(parts: RoomParts, backfill?: Backfill): Reading {
@@ -25,5 +37,10 @@ export function createReading(parts: RoomParts, backfill?: Backfill): Reading {
     messages: (requester, roomId, query) => messages(parts, backfill, requester, roomId, query),
     event: (requester, roomId, eventId) => oneEvent(parts, requester, roomId, eventId),
     context: (requester, roomId, eventId, query) => eventContext(parts, requester, roomId, eventId, query),
+    state: (requester, roomId) => roomState(parts, requester, roomId),
+    stateEvent: (requester, roomId, query) => stateEvent(parts, requester, roomId, query),
+    members: (requester, roomId, query) => members(parts, requester, roomId, query),
+    joinedMembers: (requester, roomId) => joinedMembers(parts, requester, roomId),
+    eventNearTime: (requester, roomId, query) => eventNearTime(parts, requester, roomId, query),
   }
 }

@@ -297,3 +297,108 @@ forEachDatabase((database) => {
     })
   })
 })
+
+forEachDatabase((database) => {
+  const nameIn = (state: { type: string; content: { name?: string } }[]) =>
+    state.find(({ type }) => type === 'm.room.name')?.content.name
+
+  describe('the state of a room', () => {
+    test('is that of now for members, of when they left for those who did, and nobody elses', async () => {
+      const { server, alice, bob, room } = await aliceAndBob(database)
+      const carol = await server.register('carol')
+      await room.change(bob, bob, 'join')
+      await room.set(alice, 'm.room.name', { name: 'with bob' })
+      await room.change(bob, bob, 'leave')
+      await room.set(alice, 'm.room.name', { name: 'without bob' })
+      const read = async (client: TestClient) => {
+        const { status, body } = await room.get(client, '/state')
+        return status === 200 ? nameIn(body) : body.errcode
+      }
+      assert.equal(await read(alice), 'without bob')
+      assert.equal(await read(bob), 'with bob')
+      assert.equal((await room.get(bob, '/state/m.room.name')).body.name, 'with bob')
+      assert.equal(await read(carol), 'M_FORBIDDEN')
+      assert.equal((await room.get(carol, '/state/m.room.name/')).status, 403)
+      await room.change(alice, carol, 'invite')
+      assert.equal(await read(carol), 'M_FORBIDDEN')
+      await room.set(alice, 'm.room.history_visibility', { history_visibility: 'world_readable' })
+      assert.equal(await read(carol), 'without bob')
+      assert.equal(await read(bob), 'without bob')
+    })
+
+    test('is read piece by piece, in two formats', async () => {
+      const { alice, room } = await aliceAndBob(database)
+      await room.set(alice, 'org.example.piece', { a: 1 }, 'key/with slash')
+      const key = encodeURIComponent('key/with slash')
+      assert.deepEqual((await room.get(alice, `/state/org.example.piece/${key}`)).body, { a: 1 })
+      const whole = (await room.get(alice, `/state/org.example.piece/${key}?format=event`)).body
+      assert.deepEqual(
+        [whole.type, whole.state_key, whole.sender, whole.room_id, whole.content],
+        ['org.example.piece', 'key/with slash', alice.userId, room.roomId, { a: 1 }],
+      )
+      const missing = await room.get(alice, '/state/org.example.piece')
+      assert.deepEqual([missing.status, missing.body.errcode], [404, 'M_NOT_FOUND'])
+      assert.equal((await room.get(alice, '/state/m.room.create?format=pdu')).body.errcode, 'M_INVALID_PARAM')
+    })
+
+    test('members: by kind, at a token, and for those who left as they knew them', async () => {
+      const { server, alice, bob, room } = await aliceAndBob(database)
+      const carol = await server.register('carol')
+      await room.change(bob, bob, 'join')
+      const { next_batch: at } = await alice.sync()
+      await room.change(bob, bob, 'leave')
+      await room.change(carol, carol, 'join')
+      const read = async (client: TestClient, query = '') => {
+        const { status, body } = await room.get(client, `/members${query}`)
+        assert.equal(status, 200, JSON.stringify(body))
+        return body.chunk.map((event: { state_key: string }) => event.state_key).sort()
+      }
+      const [a, b, c] = [alice.userId, bob.userId, carol.userId]
+      assert.deepEqual(await read(alice), [a, b, c])
+      assert.deepEqual(await read(alice, '?membership=join'), [a, c])
+      assert.deepEqual(await read(alice, '?not_membership=join'), [b])
+      assert.deepEqual(await read(alice, '?membership=join&not_membership=join'), [a, b, c])
+      assert.deepEqual(await read(alice, `?at=${at}`), [a, b])
+      assert.deepEqual(await read(bob), [a, b])
+      assert.deepEqual(Object.keys((await room.get(alice, '/joined_members')).body.joined).sort(), [a, c])
+      assert.equal((await room.get(bob, '/joined_members')).status, 403)
+      assert.equal((await room.get(alice, '/members?membership=x')).body.errcode, 'M_INVALID_PARAM')
+    })
+
+    test('a forgotten room cannot be read', async () => {
+      const { server, alice, bob, room } = await aliceAndBob(database)
+      await room.change(bob, bob, 'join')
+      await room.say(alice, 'hello')
+      await room.change(bob, bob, 'leave')
+      assert.equal((await messagesOf(room, bob)).status, 200)
+      await server.homeserver.ctx.rooms.members.forget(bob.userId as never, room.roomId)
+      assert.equal((await messagesOf(room, bob)).status, 403)
+      assert.equal((await room.get(bob, '/state')).status, 403)
+    })
+  })
+
+  describe('GET /rooms/{roomId}/timestamp_to_event', () => {
+    test('finds the nearest event that the user may see', async () => {
+      const { alice, bob, room, clock } = await aliceAndBob(database, {
+        initial_state: [{ type: 'm.room.history_visibility', content: { history_visibility: 'joined' } }],
+      })
+      const said: string[] = []
+      const start = clock.now()
+      for (let n = 0; n < 4; n++) {
+        await clock.advance(1_000)
+        if (n === 2) await room.change(bob, bob, 'join')
+        said.push(await room.say(alice, `m${n}`))
+      }
+      const find = (client: TestClient, ts: number, dir: string) =>
+        client.request('GET', `/_matrix/client/v1${room.path}/timestamp_to_event?ts=${ts}&dir=${dir}`)
+      assert.deepEqual((await find(alice, start + 1_500, 'f')).body.origin_server_ts, start + 2_000)
+      assert.deepEqual((await find(alice, start + 1_500, 'b')).body, {
+        event_id: said[0],
+        origin_server_ts: start + 1_000,
+      })
+      assert.equal((await find(bob, start + 1_500, 'f')).body.origin_server_ts, start + 3_000)
+      assert.equal((await find(alice, start + 9_000, 'f')).body.errcode, 'M_NOT_FOUND')
+      assert.equal((await find(alice, 1, 'x')).body.errcode, 'M_INVALID_PARAM')
+    })
+  })
+})

@@ -19,6 +19,7 @@ import { profile } from './profile.ts'
 import { pushRules } from './pushrules.ts'
 import { registration } from './registration.ts'
 import { roomHistory } from './room-history.ts'
+import { roomMembers } from './room-members.ts'
 import { roomSend } from './room-send.ts'
 import { roomState } from './room-state.ts'
 import { syncRoutes } from './sync.ts'
@@ -54,6 +55,7 @@ export function clientApi(app: App, ctx: Context): void {
   roomState(app, ctx)
   directory(app, ctx)
   roomHistory(app, ctx)
+  roomMembers(app, ctx)
   syncRoutes(app, ctx)
   deviceListRefresh(app, ctx)
 }

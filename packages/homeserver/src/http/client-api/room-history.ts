@@ -20,6 +20,7 @@ const messagesSchema = {
 }
 const eventSchema = { params: Type.Object({ ...room, eventId: Type.String() }) }
 const contextSchema = { ...eventSchema, querystring: Type.Object({ limit: text, filter: text }) }
+const timeSchema = { params: Type.Object(room), querystring: Type.Object({ ts: Type.String(), dir: text }) }
 const config = { guests: true }
 
 /** Client-server API, "Getting events for a room", "Event Context". */
@@ -53,6 +54,16 @@ export function roomHistory(app: App, ctx: Context): void {
       })
     })
   }
+
+  app.get(
+    '/_matrix/client/v1/rooms/:roomId/timestamp_to_event',
+    { schema: timeSchema },
+    async ({ requester, params, query }) => {
+      if (!/^[0-9]{1,15}$/.test(query.ts)) throw invalidParam('ts is not a time in milliseconds')
+      const asked = { ts: Number(query.ts), dir: direction(query.dir) }
+      return ctx.rooms.reading.eventNearTime(requester, checkedRoomId(params.roomId), asked)
+    },
+  )
 }
 
 /** @throws `M_INVALID_PARAM` */

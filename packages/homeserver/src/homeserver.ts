@@ -167,6 +167,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     store,
     clock,
     log,
+    pdus: (origin, pdus) => rooms.incoming.receive(origin, pdus),
     handlers: new Map<string, EduHandler>([
       ['m.direct_to_device', toDevice.receive],
       ...Object.entries(deviceLists.receive),

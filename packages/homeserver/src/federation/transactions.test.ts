@@ -37,7 +37,7 @@ forEachDatabase((database) => {
         await handle(contents)
       }
     const handlers = new Map(['test', 'other'].map((type) => [type, handlerOf(type)]))
-    return createTransactions({ store, clock, log: silentLogger, handlers })
+    return createTransactions({ store, clock, log: silentLogger, pdus: async () => ({}), handlers })
   }
 
   const contents = () => handled.map(([, , some]) => some)

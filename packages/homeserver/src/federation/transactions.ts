@@ -10,13 +10,16 @@ import type { Store } from '../storage/store.ts'
 /** Takes all EDUs of one type that a transaction has, in order. What it must not lose is durable when it returns. */
 export type EduHandler = (origin: ServerName, contents: readonly unknown[]) => Promise<void>
 
-/** What a transaction carries, its shape checked at the edge but for the EDUs themselves. */
-type Transaction = { origin: ServerName; txnId: string; edus: readonly unknown[] }
+/** Takes all PDUs of a transaction. @returns by event ID what became of each */
+type PduHandler = (origin: ServerName, pdus: readonly unknown[]) => Promise<object>
+
+/** What a transaction carries, its shape checked at the edge but for the PDUs and EDUs themselves. */
+type Transaction = { origin: ServerName; txnId: string; pdus?: readonly unknown[]; edus: readonly unknown[] }
 
 export type Transactions = {
   /**
-   * Takes a transaction, once: the same one again gets the same answer. EDUs are isolated, so that a bad one fails
-   * neither the transaction nor its neighbours. Server-server API, "Transactions".
+   * Takes a transaction, once: the same one again gets the same answer. PDUs and EDUs are isolated, so that a bad one
+   * fails neither the transaction nor its neighbours, and EDUs do not wait for what PDUs need. Server-server API, "Transactions".
    * @returns the answer as JSON text
    */
   receive(transaction: Transaction): Promise<string>
@@ -32,9 +35,10 @@ export function createTransactions(parts: {
   store: Store
   clock: Clock
   log: Logger
+  pdus: PduHandler
   handlers: ReadonlyMap<string, EduHandler>
 }): Transactions {
-  const { store, clock, log, handlers } = parts
+  const { store, clock, log, pdus: takePdus, handlers } = parts
   const underWay = createInFlight<string>()
 
   async function handle(origin: ServerName, type: string, contents: readonly unknown[]): Promise<void> {
@@ -48,9 +52,16 @@ export function createTransactions(parts: {
     }
   }
 
-  async function process({ origin, txnId, edus }: Transaction): Promise<string> {
+  async function process({ origin, txnId, pdus = [], edus }: Transaction): Promise<string> {
     const before = await receivedResponse(store.db, origin, txnId)
     if (before !== undefined) return before
+    const [results] = await Promise.all([takePdus(origin, pdus), takeEdus(origin, edus)])
+    const response = JSON.stringify({ pdus: results })
+    await saveResponse(store.db, { origin, txnId, response, now: clock.now() })
+    return response
+  }
+
+  async function takeEdus(origin: ServerName, edus: readonly unknown[]): Promise<void> {
     const byType = new Map<string, unknown[]>()
     for (const edu of edus) {
       if (!isObject(edu) || typeof edu.edu_type !== 'string' || !handlers.has(edu.edu_type)) continue
@@ -59,10 +70,6 @@ export function createTransactions(parts: {
       else byType.set(edu.edu_type, [edu.content])
     }
     for (const [type, contents] of byType) await handle(origin, type, contents)
-    // There are no rooms yet that a PDU could belong to.
-    const response = JSON.stringify({ pdus: {} })
-    await saveResponse(store.db, { origin, txnId, response, now: clock.now() })
-    return response
   }
 
   return {

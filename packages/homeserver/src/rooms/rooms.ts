@@ -5,6 +5,7 @@ import { type Aliases, createAliases } from './aliases.ts'
 import { createRoom } from './create.ts'
 import type { RoomWish } from './creation.ts'
 import { createEvents } from './events.ts'
+import { createIncoming, type Incoming } from './incoming/incoming.ts'
 import { createMembers, type Members } from './members.ts'
 import type { RoomParts } from './ports.ts'
 import { createReading, type Reading } from './reading.ts'
@@ -24,18 +25,21 @@ export type Rooms = {
   acl: ServerAcl
   aliases: Aliases & AliasResolver
   reading: Reading
+  incoming: Incoming
 }
 
 export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versions'>): Rooms {
   const parts: RoomParts = { ...given, events: createEvents(), states: createStates(), versions: createVersions() }
   const writer = createRoomWriter(parts)
   const aliasResolver = createAliasResolver(parts)
+  const acl = createServerAcl(parts)
   return {
     create: (creator, version, wish) => createRoom(parts, writer, creator, version, wish),
     speaking: createSpeaking(parts, writer, createStateCheck(parts, aliasResolver.resolve)),
     members: createMembers(parts, writer),
-    acl: createServerAcl(parts),
     aliases: { ...createAliases(parts, writer), ...aliasResolver },
     reading: createReading(parts),
+    acl,
+    incoming: createIncoming(parts, writer, acl),
   }
 }

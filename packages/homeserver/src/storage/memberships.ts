@@ -101,6 +101,21 @@ export async function localMembers(db: Db, roomId: RoomId): Promise<MembershipRo
     .execute()
 }
 
+const selectLocalMember = prepared<{ roomId: RoomId }, { user_id: UserId }>((db, value) =>
+  db
+    .selectFrom('memberships')
+    .select('user_id')
+    .where('room_id', '=', value('roomId'))
+    .where('membership', '=', 'join')
+    .where('is_local', '=', 1)
+    .limit(1),
+)
+
+/** Whether one of our own users is in a room. */
+export async function hasLocalMember(db: Db, roomId: RoomId): Promise<boolean> {
+  return (await selectLocalMember(db, { roomId })).rows.length > 0
+}
+
 const countLocal = prepared<{ roomId: RoomId }, { count: number }>((db, value) =>
   db
     .selectFrom('memberships')

@@ -22,9 +22,10 @@ const schema = {
 /** `PUT /send/{txnId}`. Server-server API, "Transactions". */
 export function transactions(app: App, ctx: Context): void {
   app.put('/_matrix/federation/v1/send/:txnId', { schema, bodyLimit: BODY_LIMIT }, async (request, reply) => {
-    const { origin = request.origin, edus = [] } = request.body
+    const { origin = request.origin, pdus = [], edus = [] } = request.body
     if (origin !== request.origin) throw forbidden('The transaction is of another server')
-    const response = await ctx.transactions.receive({ origin: request.origin, txnId: request.params.txnId, edus })
+    const { txnId } = request.params
+    const response = await ctx.transactions.receive({ origin: request.origin, txnId, pdus, edus })
     return reply.type('application/json').send(response)
   })
 }

@@ -1,6 +1,9 @@
+import type { Pdu } from '../../src/matrix/events.ts'
 import type { Edu } from '../../src/matrix/federation.ts'
 import { entriesOf, isObject } from '../../src/matrix/json.ts'
 import type { HttpResponse } from '../../src/platform/network.ts'
+import type { RemoteRoom } from './remote-room.ts'
+import { remoteRoomEndpoints } from './remote-room-endpoints.ts'
 import type { Endpoint } from './remote-script.ts'
 import type { RemoteUser } from './remote-user.ts'
 import { errorResponse, jsonResponse } from './responses.ts'
@@ -8,11 +11,13 @@ import { errorResponse, jsonResponse } from './responses.ts'
 /** What arrived in a transaction. */
 export type ReceivedEdu = Edu & { origin: string; txnId: string }
 
+export type ReceivedPdu = { pdu: Pdu; origin: string; txnId: string }
+
 /** A request: who signed it, what stands in the path, and its parsed body. */
 export type Question = { origin: string; parameter: string; body: unknown }
 
 /** One thing that the remote can be asked. */
-type RemoteEndpoint = {
+export type RemoteEndpoint = {
   name: Endpoint
   method: string
   path: RegExp
@@ -32,6 +37,7 @@ export type RemoteEndpoints = {
   /** How often each user's list was asked for. */
   gets: Map<string, number>
   received: ReceivedEdu[]
+  receivedPdus: ReceivedPdu[]
 }
 
 const V1 = '/_matrix/federation/v1'
@@ -40,11 +46,13 @@ const nobody = () => []
 /** What a server without faults answers. @param publishedKeys its signed keys as of now */
 export function createRemoteEndpoints(parts: {
   users: ReadonlyMap<string, RemoteUser>
+  rooms: ReadonlyMap<string, RemoteRoom>
   publishedKeys: () => object
 }): RemoteEndpoints {
-  const { users, publishedKeys } = parts
+  const { users, rooms, publishedKeys } = parts
   const gets = new Map<string, number>()
   const received: ReceivedEdu[] = []
+  const receivedPdus: ReceivedPdu[] = []
   const transactions = new Set<string>()
   const perUser = <T>(asked: unknown, answer: (user: RemoteUser, wanted: unknown) => T | undefined) =>
     Object.fromEntries(
@@ -121,9 +129,12 @@ export function createRemoteEndpoints(parts: {
       done({ origin, parameter: txnId, body }) {
         if (transactions.has(`${origin} ${txnId}`)) return
         transactions.add(`${origin} ${txnId}`)
-        received.push(...(body as { edus?: Edu[] }).edus!.map((edu) => ({ ...edu, origin, txnId })))
+        const { pdus, edus = [] } = body as { pdus: Pdu[]; edus?: Edu[] }
+        received.push(...edus.map((edu) => ({ ...edu, origin, txnId })))
+        receivedPdus.push(...pdus.map((pdu) => ({ pdu, origin, txnId })))
       },
     },
+    ...remoteRoomEndpoints(rooms),
   ]
 
   return {
@@ -136,6 +147,7 @@ export function createRemoteEndpoints(parts: {
     },
     gets,
     received,
+    receivedPdus,
   }
 }
 

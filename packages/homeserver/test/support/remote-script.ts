@@ -1,7 +1,19 @@
 import type { HttpResponse } from '../../src/platform/network.ts'
 
 /** What a scripted remote can be asked. */
-export type Endpoint = 'devices' | 'query' | 'claim' | 'send' | 'serverKeys' | 'version'
+export type Endpoint =
+  | 'devices'
+  | 'query'
+  | 'claim'
+  | 'send'
+  | 'serverKeys'
+  | 'version'
+  | 'event'
+  | 'eventAuth'
+  | 'missingEvents'
+  | 'stateIds'
+  | 'state'
+  | 'backfill'
 
 /** Which requests: of one endpoint or any, about one user or any. */
 export type Where = { endpoint?: Endpoint; user?: string }

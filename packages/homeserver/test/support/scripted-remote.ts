@@ -4,7 +4,14 @@ import { type SigningKey, signingKeyFromSeed, signJson } from '../../src/matrix/
 import { type Clock, sleep } from '../../src/platform/clock.ts'
 import { type HttpResponse, type Network, NetworkError } from '../../src/platform/network.ts'
 import type { Random } from '../../src/platform/random.ts'
-import { createRemoteEndpoints, type Question, type ReceivedEdu, type RemoteEndpoints } from './remote-endpoints.ts'
+import {
+  createRemoteEndpoints,
+  type Question,
+  type ReceivedEdu,
+  type ReceivedPdu,
+  type RemoteEndpoints,
+} from './remote-endpoints.ts'
+import { createRemoteRoom, type RemoteRoom } from './remote-room.ts'
 import { createScript, type Script, type ScriptedResponse } from './remote-script.ts'
 import { createRemoteUser, type RemoteUser } from './remote-user.ts'
 import { errorResponse } from './responses.ts'
@@ -26,6 +33,14 @@ export type ScriptedRemote = Omit<Script, 'answer'> & {
   gets(user: RemoteUser): number
   /** EDUs that arrived in good transactions, oldest first, each transaction once. */
   received: readonly ReceivedEdu[]
+  /** The same for PDUs. */
+  receivedPdus: readonly ReceivedPdu[]
+  /** What it has of rooms. */
+  rooms: ReadonlyMap<string, RemoteRoom>
+  /** Lets it know of a room: all events so far, each behind those that it follows. */
+  knowRoom(roomId: string, versionId: string, events: readonly object[]): RemoteRoom
+  /** `PUT /send/{txnId}` with these events. */
+  sendPdus(destination: string, pdus: readonly object[], txnId?: string): Promise<RemoteAnswer>
   /** A signed request to another server. */
   request(destination: string, request: RemoteRequest): Promise<RemoteAnswer>
   /** `PUT /send/{txnId}` with these EDUs. The same transaction ID twice is a transaction that is sent again. */
@@ -64,9 +79,10 @@ export type RemoteOptions = {
 export function createScriptedRemote(options: RemoteOptions): ScriptedRemote {
   const { serverName, clock, network, random = createSeededRandom(serverName), onProblem = failTheTest } = options
   const users = new Map<string, RemoteUser>()
+  const rooms = new Map<string, RemoteRoom>()
   const signatures = createSignatureCheck(serverName, network, clock)
   const { answer: scripted, ...script } = createScript()
-  const endpoints: RemoteEndpoints = createRemoteEndpoints({ users, publishedKeys })
+  const endpoints: RemoteEndpoints = createRemoteEndpoints({ users, rooms, publishedKeys })
   let signingKey = newSigningKey()
   let transactions = 0
 
@@ -120,10 +136,17 @@ export function createScriptedRemote(options: RemoteOptions): ScriptedRemote {
     return { status: response.status, body: tryParseJson(response.body.toString('utf8')), headers: response.headers }
   }
 
-  function sendEdus(destination: string, edus: readonly Edu[], txnId = `t${transactions++}`): Promise<RemoteAnswer> {
-    const body = { origin: serverName, origin_server_ts: clock.now(), pdus: [], edus }
-    return request(destination, { method: 'PUT', path: `/_matrix/federation/v1/send/${txnId}`, body })
+  function send(destination: string, sent: { pdus?: readonly object[]; edus?: readonly Edu[] }, txnId?: string) {
+    const { pdus = [], edus = [] } = sent
+    const body = { origin: serverName, origin_server_ts: clock.now(), pdus, edus }
+    return request(destination, {
+      method: 'PUT',
+      path: `/_matrix/federation/v1/send/${txnId ?? `t${transactions++}`}`,
+      body,
+    })
   }
+
+  const sendEdus = (destination: string, edus: readonly Edu[], txnId?: string) => send(destination, { edus }, txnId)
 
   return {
     ...script,
@@ -141,6 +164,14 @@ export function createScriptedRemote(options: RemoteOptions): ScriptedRemote {
     },
     gets: ({ userId }) => endpoints.gets.get(userId) ?? 0,
     received: endpoints.received,
+    receivedPdus: endpoints.receivedPdus,
+    rooms,
+    knowRoom(roomId, versionId, known) {
+      const room = createRemoteRoom({ roomId, versionId, serverName, clock, key: () => signingKey, known })
+      rooms.set(roomId, room)
+      return room
+    },
+    sendPdus: (destination, pdus, txnId) => send(destination, { pdus }, txnId),
     request,
     sendEdus,
     sendDeviceListUpdate(destination, { user, device, streamId, prevIds, deleted }) {

@@ -1,6 +1,7 @@
 import type { Settings } from './config/settings.ts'
 import type { DeviceLists } from './device-lists/engine.ts'
 import type { Devices } from './devices/devices.ts'
+import type { Ephemeral } from './ephemeral/ephemeral.ts'
 import type { Federation } from './federation/federation.ts'
 import type { Transactions } from './federation/transactions.ts'
 import type { KeyBackup } from './key-backup/key-backup.ts'
@@ -30,5 +31,6 @@ export type Context = {
   federation: Federation
   transactions: Transactions
   rooms: Rooms
+  ephemeral: Ephemeral
   sync: Sync
 }

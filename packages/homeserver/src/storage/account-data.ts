@@ -1,4 +1,5 @@
 import type { UserId } from '../matrix/ids.ts'
+import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 
 /** Where a user's own data is kept: `roomId` is empty for what belongs to no room. */
@@ -28,16 +29,21 @@ export async function putAccountData(db: Db, key: AccountDataKey, content: strin
     .execute()
 }
 
-/** A user's entries that were written after position `since`, up to `upTo`, in the order of writing. */
-export async function accountDataSince(db: Db, userId: UserId, since: number, upTo: number): Promise<AccountDataRow[]> {
-  return db
+type Range = { userId: UserId; since: number; upTo: number }
+
+const selectSince = prepared<Range, AccountDataRow>((db, value) =>
+  db
     .selectFrom('account_data')
     .select(['room_id', 'type', 'content', 'position'])
-    .where('user_id', '=', userId)
-    .where('position', '>', since)
-    .where('position', '<=', upTo)
-    .orderBy('position')
-    .execute()
+    .where('user_id', '=', value('userId'))
+    .where('position', '>', value('since'))
+    .where('position', '<=', value('upTo'))
+    .orderBy('position'),
+)
+
+/** A user's entries that were written after position `since`, up to `upTo`, in the order of writing. */
+export async function accountDataSince(db: Db, userId: UserId, since: number, upTo: number): Promise<AccountDataRow[]> {
+  return (await selectSince(db, { userId, since, upTo })).rows
 }
 
 /** Removes everything that a user has kept, for all rooms. */

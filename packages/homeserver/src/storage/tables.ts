@@ -1,12 +1,13 @@
 import type { Generated } from 'kysely'
 import type { ServerName, UserId } from '../matrix/ids.ts'
+import type { EphemeralTables } from './ephemeral-tables.ts'
 import type { RoomTables } from './room-tables.ts'
 
 /**
  * Every table, as TypeScript sees it. What the columns mean is said in `migrations/`. Times are epoch milliseconds,
  * flags are 0 or 1, JSON is kept as text so that it is parsed only where it is looked into.
  */
-export type Tables = RoomTables & {
+export type Tables = RoomTables & EphemeralTables & {
   server_info: { name: string; value: string }
   signing_keys: { key_id: string; seed: string; created_at: number; expired_at: number | null }
   stream_position: { id: number; position: number }

@@ -1,7 +1,8 @@
 import { forbidden, invalidParam, MatrixError, notFound } from '../matrix/errors.ts'
-import type { UserId } from '../matrix/ids.ts'
+import type { RoomId, UserId } from '../matrix/ids.ts'
+import type { JsonObject } from '../matrix/json.ts'
 import { accountDataContent, accountDataSince, putAccountData } from '../storage/account-data.ts'
-import type { Store } from '../storage/store.ts'
+import type { Db, Store, Tx } from '../storage/store.ts'
 import { PUSH_RULES, type PushRules } from './push-rules.ts'
 import { pushRulesContent, readChanges } from './push-ruleset.ts'
 
@@ -27,10 +28,18 @@ export type AccountData = {
    * (`after` 0) the push rules are always among it.
    */
   accountDataEvents(userId: UserId, after: number, upTo: number): Promise<AccountDataEvent[]>
+  /** What `/sync` shows of rooms, tags and the fully read marker among it: written after position `after`, up to `upTo`. */
+  roomAccountDataSince(userId: UserId, after: number, upTo: number): Promise<Map<RoomId, AccountDataEvent[]>>
+  /** The fully read marker, which clients set through receipts. Client-server API, "Read and unread markers". */
+  fullyRead: {
+    content(db: Db, userId: UserId, roomId: RoomId): Promise<unknown>
+    put(tx: Tx, userId: UserId, roomId: RoomId, content: JsonObject): Promise<void>
+  }
 }
 
 /** Client-server API, "Client Config", "Server Behaviour". */
-const SET_BY_SERVER = new Set(['m.fully_read', PUSH_RULES])
+const FULLY_READ = 'm.fully_read'
+const SET_BY_SERVER = new Set([FULLY_READ, PUSH_RULES])
 /** The longest type and room ID, in bytes. Client-server API, "Size limits". */
 const MAX_NAME_BYTES = 255
 
@@ -63,6 +72,25 @@ export function createAccountData(store: Store, pushRules: PushRules): AccountDa
       }))
       if (after > 0 || rows.some((row) => row.type === PUSH_RULES)) return events
       return [{ type: PUSH_RULES, content: pushRulesContent(userId, readChanges(undefined)) }, ...events]
+    },
+
+    async roomAccountDataSince(userId, after, upTo) {
+      const rows = (await accountDataSince(store.db, userId, after, upTo)).filter((row) => row.room_id !== '')
+      const byRoom = Map.groupBy(rows, (row) => row.room_id as RoomId)
+      const events = ({ type, content }: (typeof rows)[number]) => ({ type, content: JSON.parse(content) })
+      return new Map([...byRoom].map(([roomId, theirs]) => [roomId, theirs.map(events)]))
+    },
+
+    fullyRead: {
+      async content(db, userId, roomId) {
+        const content = await accountDataContent(db, { userId, roomId, type: FULLY_READ })
+        return content === undefined ? undefined : JSON.parse(content)
+      },
+      async put(tx, userId, roomId, content) {
+        const key = { userId, roomId, type: FULLY_READ }
+        await putAccountData(tx.db, key, JSON.stringify(content), await tx.position())
+        tx.wake([userId])
+      },
     },
   }
 }

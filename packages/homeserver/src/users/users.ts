@@ -18,6 +18,7 @@ import type { Sessions } from './sessions.ts'
 import { createSharedSecretRegistration, type SharedSecretRegistration } from './shared-secret-registration.ts'
 import { createShortLivedTokens, type ShortLivedTokens } from './short-lived-tokens.ts'
 import { createUia, type Uia } from './uia.ts'
+import { createTags, type Tags } from './tags.ts'
 import { createStages } from './uia-stages.ts'
 
 /** Accounts, and what belongs to one: profile, own data, filters, push rules. */
@@ -31,6 +32,7 @@ export type Users = Pick<Accounts, 'exists' | 'create'> &
   AccountData &
   Filters & {
     pushRules: PushRules
+    tags: Tags
     /** Lets a logged-in user confirm a request. */
     confirm: Uia['confirm']
     /** The token for the first account; see `RegistrationTokens`. */
@@ -91,6 +93,7 @@ export function createUsers(dependencies: UsersDependencies): Users {
     ...createAccountData(store, pushRules),
     ...createFilters(store),
     pushRules,
+    tags: createTags(store),
     confirm: uia.confirm,
     ensureFirstToken: tokens.ensureFirst,
   }

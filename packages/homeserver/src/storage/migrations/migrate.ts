@@ -3,6 +3,7 @@ import { type Migration, Migrator } from 'kysely/migration'
 import * as first from './0001-foundation.ts'
 import * as second from './0002-accounts.ts'
 import * as third from './0003-rooms.ts'
+import * as fourth from './0004-ephemeral.ts'
 import * as fifth from './0005-rate-limits.ts'
 
 /** Forward only, in this order, never changed once released. */
@@ -10,6 +11,7 @@ const migrations: Record<string, Migration> = {
   '0001-foundation': first,
   '0002-accounts': second,
   '0003-rooms': third,
+  '0004-ephemeral': fourth,
   '0005-rate-limits': fifth,
 }
 

@@ -7,6 +7,7 @@ import type { Context } from './context.ts'
 import { createDeviceLists } from './device-lists/engine.ts'
 import type { SharedRooms } from './device-lists/tracking.ts'
 import { createDevices } from './devices/devices.ts'
+import { createEphemeral } from './ephemeral/ephemeral.ts'
 import { createFederation } from './federation/federation.ts'
 import { loadOldKeys, loadSigningKey } from './federation/own-keys.ts'
 import { createRemoteProfiles } from './federation/remote-profiles.ts'
@@ -26,6 +27,7 @@ import { opaqueId, systemRandom } from './platform/random.ts'
 import { type SocketAddress, socketAddress } from './platform/socket-address.ts'
 import { createSystemNetwork } from './platform/system-network.ts'
 import { createWorkerLoop } from './platform/worker-loop.ts'
+import { roomFacts } from './rooms/room-facts.ts'
 import { createRooms } from './rooms/rooms.ts'
 import { sharedRooms as roomsShared } from './rooms/shared-rooms.ts'
 import { type Backend, postgresBackend, sqliteBackend } from './storage/dialect.ts'
@@ -153,6 +155,20 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
   }
   const remoteProfile = createRemoteProfiles(clock, federation.request)
   const users = createUsers({ store, clock, random, settings, sessions: devices, forgetKeys, remoteProfile })
+  const ephemeral = createEphemeral({
+    store,
+    clock,
+    log,
+    serverName,
+    rooms: {
+      ...roomFacts(serverName),
+      ...sharedRooms,
+      isDenied: (roomId, server) => rooms.acl.denies(roomId, server),
+    },
+    fullyRead: users.fullyRead,
+    onRead: async () => {},
+    wakeSender,
+  })
   const sender = createSender({
     store,
     clock,
@@ -161,7 +177,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     serverName,
     client: federation,
     destinations: federation.destinations,
-    sources: [toDevice.outgoing, deviceLists.outgoing],
+    sources: [toDevice.outgoing, deviceLists.outgoing, ephemeral.outgoing],
   })
   const transactions = createTransactions({
     store,
@@ -171,6 +187,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     handlers: new Map<string, EduHandler>([
       ['m.direct_to_device', toDevice.receive],
       ...Object.entries(deviceLists.receive),
+      ...Object.entries(ephemeral.receive),
     ]),
   })
   const sync = createSync(store, clock, {
@@ -199,7 +216,10 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     watchers: {
       startTracking: deviceLists.startTracking,
       stopTracking: deviceLists.stopTracking,
-      serversJoined: deviceLists.introduce,
+      async serversJoined(tx, userIds, servers) {
+        await deviceLists.introduce(tx, userIds, servers)
+        await ephemeral.introduce(tx, userIds, servers)
+      },
       eventsAdded: async () => {},
       wakeSender,
     },
@@ -211,6 +231,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       await transactions.cleanUp(clock.now())
       await toDevice.cleanUp(clock.now())
       await cleanUpLimits(store, clock.now())
+      await ephemeral.cleanUp(clock.now())
       return { more: false, nextAt: clock.now() + CLEAN_UP_INTERVAL_MS }
     },
   })
@@ -236,6 +257,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     federation,
     transactions,
     rooms,
+    ephemeral,
     sync,
   }
   const app = await createApp(ctx)
@@ -249,6 +271,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
   async function startWorkers(): Promise<void> {
     await deviceLists.start()
     sender.start()
+    ephemeral.start()
     cleaner.start()
   }
 
@@ -280,7 +303,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     async stop() {
       shuttingDown.abort()
       await listeners?.close(STOP_GRACE_MS)
-      await Promise.all([deviceLists.stop(), sender.stop(), cleaner.stop()])
+      await Promise.all([deviceLists.stop(), sender.stop(), ephemeral.stop(), cleaner.stop()])
       await app.close()
       await store.close()
       await network.close()

@@ -4,7 +4,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { Logger } from '../platform/logger.ts'
 import type { Db, Store, Tx } from '../storage/store.ts'
 
-/** What typing, receipts and presence ask of rooms. All answer as of the transaction they are asked in. */
+/** What typing, receipts and presence ask of rooms. All that are given a handle answer as of its transaction. */
 export type EphemeralRooms = {
   /** Whether a user, ours or another server's, is joined to a room. */
   isJoined(db: Db, roomId: RoomId, userId: UserId): Promise<boolean>
@@ -14,8 +14,8 @@ export type EphemeralRooms = {
   eventPosition(db: Db, roomId: RoomId, eventId: EventId): Promise<{ position: number } | undefined>
   /** The root of the thread that an event is in, or `main`. Client-server API, "Threaded read receipts". */
   threadOf(db: Db, roomId: RoomId, eventId: EventId): Promise<EventId | 'main' | undefined>
-  /** Whether the room's server ACL lets this server in. Client-server API, "Server Access Control Lists". */
-  isAllowedByAcl(db: Db, roomId: RoomId, serverName: ServerName): Promise<boolean>
+  /** Whether a room's access control list denies a server. Not to be asked inside a transaction. */
+  isDenied(roomId: RoomId, serverName: ServerName): Promise<boolean>
   /** Which of `others` share a room with `userId`; the user itself never counts. */
   sharing(db: Db, userId: UserId, others: readonly UserId[]): Promise<Set<UserId>>
   /** Our own users who share a room with any of `userIds`, who may be local or remote. */
@@ -45,16 +45,4 @@ export type EphemeralParts = {
   onRead(tx: Tx, userId: UserId, roomId: RoomId, upTo: { position: number; threadId: string }): Promise<void>
   /** Called after the commit, with the destinations that something was queued for. */
   wakeSender(destinations: readonly ServerName[]): void
-}
-
-/** Nobody is in any room: the truth until rooms exist. */
-export const noRooms: EphemeralRooms = {
-  isJoined: async () => false,
-  otherServers: async () => [],
-  eventPosition: async () => undefined,
-  threadOf: async () => undefined,
-  isAllowedByAcl: async () => true,
-  sharing: async () => new Set(),
-  localUsers: async () => [],
-  servers: async () => [],
 }

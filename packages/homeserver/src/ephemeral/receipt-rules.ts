@@ -1,4 +1,13 @@
-import { type EventId, isEventId, isRoomId, isUserId, type RoomId, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
+import {
+  type EventId,
+  isEventId,
+  isRoomId,
+  isUserId,
+  type RoomId,
+  type ServerName,
+  serverNameOf,
+  type UserId,
+} from '../matrix/ids.ts'
 import { entriesOf, isObject, type JsonObject } from '../matrix/json.ts'
 import type { ReceiptRow } from '../storage/receipts.ts'
 
@@ -58,8 +67,10 @@ function readMark(said: unknown, now: number): Pick<RemoteReceipt, 'eventId' | '
 export function receiptContent(rows: readonly ReceiptRow[]): ReceiptContent {
   const content: ReceiptContent = {}
   for (const { event_id, type, user_id, thread_id, ts } of rows) {
-    const byType = (content[event_id] ??= {})
-    const byUser = (byType[type] ??= {})
+    const byType = content[event_id] ?? {}
+    const byUser = byType[type] ?? {}
+    content[event_id] = byType
+    byType[type] = byUser
     if (byUser[user_id] && thread_id !== '') continue
     byUser[user_id] = thread_id === '' ? { ts } : { ts, thread_id }
   }

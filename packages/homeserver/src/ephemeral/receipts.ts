@@ -6,7 +6,14 @@ import * as storage from '../storage/receipts.ts'
 import type { Db, Tx } from '../storage/store.ts'
 import type { Outgoing } from './outgoing.ts'
 import type { EphemeralParts } from './ports.ts'
-import { isAhead, isThreadId, type ReceiptContent, type RemoteReceipt, readReceipts, receiptContent } from './receipt-rules.ts'
+import {
+  isAhead,
+  isThreadId,
+  type ReceiptContent,
+  type RemoteReceipt,
+  readReceipts,
+  receiptContent,
+} from './receipt-rules.ts'
 
 /** What a user can mark as read: two kinds of receipts, and the marker of what is dealt with. */
 export type Marker = ReceiptType | 'm.fully_read'
@@ -110,12 +117,14 @@ export function createReceipts(parts: EphemeralParts, outgoing: Pick<Outgoing, '
   }
 
   async function receiveOne(origin: ServerName, receipts: readonly RemoteReceipt[]): Promise<void> {
+    const denied = new Set<RoomId>()
+    for (const roomId of new Set(receipts.map((receipt) => receipt.roomId))) {
+      if (await rooms.isDenied(roomId, origin)) denied.add(roomId)
+    }
     await store.transaction(async (tx) => {
-      const allowed = new Map<RoomId, boolean>()
       for (const receipt of receipts) {
         const { roomId, userId, eventId } = receipt
-        if (!allowed.has(roomId)) allowed.set(roomId, await rooms.isAllowedByAcl(tx.db, roomId, origin))
-        if (!allowed.get(roomId) || !(await rooms.isJoined(tx.db, roomId, userId))) continue
+        if (denied.has(roomId) || !(await rooms.isJoined(tx.db, roomId, userId))) continue
         const found = await rooms.eventPosition(tx.db, roomId, eventId)
         await advance(tx, 'm.read', { ...receipt, position: found?.position ?? null })
       }

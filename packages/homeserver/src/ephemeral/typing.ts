@@ -65,9 +65,9 @@ export function createTyping(parts: EphemeralParts, outgoing: Pick<Outgoing, 'qu
     const said = readTyping(origin, content)
     if (!said) return log.debug({ origin }, 'ignored an m.typing that is malformed or of another server')
     const { roomId, userId, typing } = said
+    if (await rooms.isDenied(roomId, origin)) return
     await store.transaction(async (tx) => {
       if (!(await rooms.isJoined(tx.db, roomId, userId))) return
-      if (!(await rooms.isAllowedByAcl(tx.db, roomId, origin))) return
       const now = clock.now()
       if (typing) await note(tx, { room_id: roomId, user_id: userId, expires_at: now + LONGEST_MS, told_at: now })
       else if (await storage.removeTyping(tx.db, roomId, userId)) await changed(tx, [roomId])

@@ -1,6 +1,6 @@
 import type { Selectable } from 'kysely'
 import type { ServerName } from '../matrix/ids.ts'
-import type { OutgoingEdusTable, OutgoingEduKind } from './ephemeral-tables.ts'
+import type { OutgoingEduKind, OutgoingEdusTable } from './ephemeral-tables.ts'
 import type { Db } from './store.ts'
 
 /** An EDU, or a part of one, that a destination has not confirmed yet. */
@@ -20,9 +20,7 @@ export async function queueEdu(db: Db, destinations: readonly ServerName[], edu:
           .slice(start, start + 500)
           .map((destination) => ({ destination, key, kind, content, position, created_at })),
       )
-      .onConflict((conflict) =>
-        conflict.columns(['destination', 'key']).doUpdateSet({ content, position, created_at }),
-      )
+      .onConflict((conflict) => conflict.columns(['destination', 'key']).doUpdateSet({ content, position, created_at }))
       .execute()
   }
 }

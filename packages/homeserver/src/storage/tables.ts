@@ -7,58 +7,59 @@ import type { RoomTables } from './room-tables.ts'
  * Every table, as TypeScript sees it. What the columns mean is said in `migrations/`. Times are epoch milliseconds,
  * flags are 0 or 1, JSON is kept as text so that it is parsed only where it is looked into.
  */
-export type Tables = RoomTables & EphemeralTables & {
-  server_info: { name: string; value: string }
-  signing_keys: { key_id: string; seed: string; created_at: number; expired_at: number | null }
-  stream_position: { id: number; position: number }
+export type Tables = RoomTables &
+  EphemeralTables & {
+    server_info: { name: string; value: string }
+    signing_keys: { key_id: string; seed: string; created_at: number; expired_at: number | null }
+    stream_position: { id: number; position: number }
 
-  users: UsersTable
-  profile_fields: { user_id: UserId; name: string; value: string }
-  account_data: { user_id: UserId; room_id: string; type: string; content: string; position: number }
-  filters: { user_id: UserId; filter_id: string; definition: string }
-  registration_tokens: RegistrationTokensTable
-  uia_sessions: UiaSessionsTable
-  short_lived_tokens: ShortLivedTokensTable
+    users: UsersTable
+    profile_fields: { user_id: UserId; name: string; value: string }
+    account_data: { user_id: UserId; room_id: string; type: string; content: string; position: number }
+    filters: { user_id: UserId; filter_id: string; definition: string }
+    registration_tokens: RegistrationTokensTable
+    uia_sessions: UiaSessionsTable
+    short_lived_tokens: ShortLivedTokensTable
 
-  devices: DevicesTable
-  access_tokens: AccessTokensTable
-  one_time_keys: OneTimeKeysTable
-  fallback_keys: {
-    user_id: UserId
-    device_id: string
-    algorithm: string
-    key_id: string
-    key: string
-    used: number
+    devices: DevicesTable
+    access_tokens: AccessTokensTable
+    one_time_keys: OneTimeKeysTable
+    fallback_keys: {
+      user_id: UserId
+      device_id: string
+      algorithm: string
+      key_id: string
+      key: string
+      used: number
+    }
+    cross_signing_keys: { user_id: UserId; usage: CrossSigningUsage; key: string }
+    key_backups: KeyBackupsTable
+    key_backup_sessions: KeyBackupSessionsTable
+    key_signatures: { signer: UserId; user_id: UserId; target: string; signatures: string }
+
+    device_messages: DeviceMessagesTable
+    to_device_transactions: { user_id: UserId; device_id: string; txn_id: string; created_at: number }
+    received_device_messages: { origin: ServerName; message_id: string; received_at: number }
+    outgoing_device_messages: {
+      id: Generated<number>
+      destination: ServerName
+      content: string
+      created_at: number
+    }
+
+    server_keys: ServerKeysTable
+    notary_responses: { server_name: ServerName; key_id: string; response: string; valid_until: number }
+    destinations: DestinationsTable
+    received_transactions: { origin: ServerName; txn_id: string; response: string; received_at: number }
+
+    local_device_lists: { user_id: UserId; stream_id: number }
+    outgoing_device_updates: OutgoingDeviceUpdatesTable
+    device_lists: DeviceListsTable
+    device_list_snapshots: DeviceListSnapshotsTable
+    device_list_waiters: { requester: UserId; user_id: UserId; asked_at: number; waiting: number }
+    device_list_changes: { position: number; user_id: UserId }
+    device_list_notices: { position: number; requester: UserId; user_id: UserId }
   }
-  cross_signing_keys: { user_id: UserId; usage: CrossSigningUsage; key: string }
-  key_backups: KeyBackupsTable
-  key_backup_sessions: KeyBackupSessionsTable
-  key_signatures: { signer: UserId; user_id: UserId; target: string; signatures: string }
-
-  device_messages: DeviceMessagesTable
-  to_device_transactions: { user_id: UserId; device_id: string; txn_id: string; created_at: number }
-  received_device_messages: { origin: ServerName; message_id: string; received_at: number }
-  outgoing_device_messages: {
-    id: Generated<number>
-    destination: ServerName
-    content: string
-    created_at: number
-  }
-
-  server_keys: ServerKeysTable
-  notary_responses: { server_name: ServerName; key_id: string; response: string; valid_until: number }
-  destinations: DestinationsTable
-  received_transactions: { origin: ServerName; txn_id: string; response: string; received_at: number }
-
-  local_device_lists: { user_id: UserId; stream_id: number }
-  outgoing_device_updates: OutgoingDeviceUpdatesTable
-  device_lists: DeviceListsTable
-  device_list_snapshots: DeviceListSnapshotsTable
-  device_list_waiters: { requester: UserId; user_id: UserId; asked_at: number; waiting: number }
-  device_list_changes: { position: number; user_id: UserId }
-  device_list_notices: { position: number; requester: UserId; user_id: UserId }
-}
 
 export type CrossSigningUsage = 'master' | 'self_signing' | 'user_signing'
 

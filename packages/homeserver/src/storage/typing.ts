@@ -1,7 +1,7 @@
 import type { RoomId, UserId } from '../matrix/ids.ts'
+import type { EphemeralTables } from './ephemeral-tables.ts'
 import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
-import type { EphemeralTables } from './ephemeral-tables.ts'
 
 /** Who types where, until when (epoch ms), and when other servers were told last (epoch ms). */
 export type TypingRow = EphemeralTables['typing']

@@ -17,8 +17,8 @@ import { createRegistrationTokens, type RegistrationTokens } from './registratio
 import type { Sessions } from './sessions.ts'
 import { createSharedSecretRegistration, type SharedSecretRegistration } from './shared-secret-registration.ts'
 import { createShortLivedTokens, type ShortLivedTokens } from './short-lived-tokens.ts'
-import { createUia, type Uia } from './uia.ts'
 import { createTags, type Tags } from './tags.ts'
+import { createUia, type Uia } from './uia.ts'
 import { createStages } from './uia-stages.ts'
 
 /** Accounts, and what belongs to one: profile, own data, filters, push rules. */

@@ -26,12 +26,19 @@ export type Accounts = {
   user(localpart: string): Promise<{ userId: UserId; token: string; deviceId: string }>
 }
 
-type Options = Partial<Settings> & Pick<UsersDependencies, 'remoteProfile'> & Partial<Sessions>
+type Options = Partial<Settings> &
+  Pick<UsersDependencies, 'remoteProfile'> &
+  Partial<Sessions> & {
+    /** Further features for the routes. */
+    context?(parts: { users: Users; clock: FakeClock }): Partial<Context>
+    /** The `settle` of the database, where a test advances the clock. */
+    settle?: () => Promise<void>
+  }
 
 /** The accounts of a server on `store`, with its routes; devices are kept in memory. */
 export async function accountsOn(store: Store, options: Options = {}): Promise<Accounts> {
-  const { remoteProfile, createSession, ...changed } = options
-  const clock = createFakeClock()
+  const { remoteProfile, createSession, context, settle, ...changed } = options
+  const clock = createFakeClock(undefined, settle ? { settle } : {})
   const settings = { ...SETTINGS, ...changed } as Settings
   const devices = devicesInMemory()
   const users = createUsers({
@@ -53,6 +60,7 @@ export async function accountsOn(store: Store, options: Options = {}): Promise<A
     shutdown: new AbortController().signal,
     users,
     devices,
+    ...context?.({ users, clock }),
   } as unknown as Context)
 
   const ask: Accounts['ask'] = async (method, url, body, token) => {

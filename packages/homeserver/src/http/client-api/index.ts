@@ -15,15 +15,20 @@ import { keyBackup } from './key-backup.ts'
 import { keys } from './keys.ts'
 import { login } from './login.ts'
 import { logout } from './logout.ts'
+import { presence } from './presence.ts'
 import { profile } from './profile.ts'
 import { pushRules } from './pushrules.ts'
+import { readMarkers } from './read-markers.ts'
+import { receipts } from './receipts.ts'
 import { registration } from './registration.ts'
 import { roomHistory } from './room-history.ts'
 import { roomMembers } from './room-members.ts'
 import { roomSend } from './room-send.ts'
 import { roomState } from './room-state.ts'
 import { syncRoutes } from './sync.ts'
+import { tags } from './tags.ts'
 import { toDevice } from './to-device.ts'
+import { typing } from './typing.ts'
 import { versions } from './versions.ts'
 import { wellKnown } from './wellknown.ts'
 import { whoami } from './whoami.ts'
@@ -56,6 +61,11 @@ export function clientApi(app: App, ctx: Context): void {
   directory(app, ctx)
   roomHistory(app, ctx)
   roomMembers(app, ctx)
+  typing(app, ctx)
+  receipts(app, ctx)
+  readMarkers(app, ctx)
+  presence(app, ctx)
+  tags(app, ctx)
   syncRoutes(app, ctx)
   deviceListRefresh(app, ctx)
 }

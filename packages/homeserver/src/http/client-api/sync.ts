@@ -20,12 +20,15 @@ const changesSchema = { querystring: Type.Object({ from: Type.String(), to: text
 export function syncRoutes(app: App, ctx: Context): void {
   for (const prefix of ['/_matrix/client/v3', '/_matrix/client/r0']) {
     app.get(`${prefix}/sync`, { schema: syncSchema, config: { guests: true } }, async (request, reply) => {
-      const { since, timeout, filter, full_state: fullState } = request.query
+      const { since, timeout, filter, full_state: fullState, set_presence: presence = 'online' } = request.query
+      if (!isPresence(presence)) throw invalidParam('set_presence is none of online, unavailable and offline')
+      const timeoutMs = Math.min(milliseconds(timeout), MAX_TIMEOUT_MS)
       const gone = new AbortController()
       reply.raw.once('close', () => gone.abort())
+      await ctx.ephemeral.syncing(request.requester, presence, timeoutMs)
       return ctx.sync(request.requester, {
         since: since === undefined || since === '' ? undefined : token(since, 'since'),
-        timeoutMs: Math.min(milliseconds(timeout), MAX_TIMEOUT_MS),
+        timeoutMs,
         fullState: fullState === 'true',
         filter: await filterOf(ctx, request.requester.userId, filter),
         signal: AbortSignal.any([gone.signal, ctx.shutdown]),
@@ -42,6 +45,8 @@ export function syncRoutes(app: App, ctx: Context): void {
     })
   }
 }
+
+const isPresence = (value: string) => value === 'online' || value === 'unavailable' || value === 'offline'
 
 function token(value: string, name: string): SyncToken {
   const parsed = parseToken(value)

@@ -93,9 +93,5 @@ async function createOutgoingTable(db: Kysely<unknown>): Promise<void> {
     .addColumn('created_at', 'bigint', (c) => c.notNull())
     .addUniqueConstraint('outgoing_edus_by_key', ['destination', 'key'])
     .execute()
-  await db.schema
-    .createIndex('outgoing_edus_in_order')
-    .on('outgoing_edus')
-    .columns(['destination', 'id'])
-    .execute()
+  await db.schema.createIndex('outgoing_edus_in_order').on('outgoing_edus').columns(['destination', 'id']).execute()
 }

@@ -112,13 +112,16 @@ export function createPresence(parts: EphemeralParts, outgoing: Pick<Outgoing, '
     if (shows || again) await tell(tx, row, await rooms.servers(tx.db, userId))
   }
 
-  /** A device says something. What turns it to `online` is the user's own doing. */
-  async function say(tx: Tx, { userId, deviceId }: Device, presence: PresenceState, expiresAt: number) {
+  /** A device says something, for so long at least. What turns it to `online` is the user's own doing. */
+  async function say(tx: Tx, { userId, deviceId }: Device, presence: PresenceState, lastsMs: number) {
     const now = clock.now()
     const before = await storage.presenceDevice(tx.db, userId, deviceId)
     const was = before && before.expires_at > now ? before.presence : 'offline'
     if (presence === 'offline') await storage.removePresenceDevices(tx.db, userId, { deviceId })
-    else await storage.putPresenceDevice(tx.db, userId, { device_id: deviceId, presence, expires_at: expiresAt })
+    else {
+      const expires_at = Math.max(now + lastsMs, before?.expires_at ?? 0)
+      await storage.putPresenceDevice(tx.db, userId, { device_id: deviceId, presence, expires_at })
+    }
     return presence === 'online' && was !== 'online' ? { activeAt: now } : {}
   }
 
@@ -169,7 +172,7 @@ export function createPresence(parts: EphemeralParts, outgoing: Pick<Outgoing, '
   return {
     async setPresence(device, presence, statusMsg) {
       await store.transaction(async (tx) => {
-        const change = await say(tx, device, presence, clock.now() + SAID_MS)
+        const change = await say(tx, device, presence, SAID_MS)
         const activeAt = presence === 'online' ? { activeAt: clock.now() } : change
         await update(tx, device.userId, { ...activeAt, statusMsg: statusMsg ? statusMsg : null })
       })
@@ -190,7 +193,7 @@ export function createPresence(parts: EphemeralParts, outgoing: Pick<Outgoing, '
       const holds = kept?.presence === presence && kept.expires_at > clock.now()
       if (holds && expiresAt - kept.expires_at < NOTED_EVERY_MS) return
       await store.transaction(async (tx) => {
-        await update(tx, userId, await say(tx, device, presence, Math.max(expiresAt, kept?.expires_at ?? 0)))
+        await update(tx, userId, await say(tx, device, presence, timeoutMs + GRACE_MS))
       })
     },
 
@@ -199,7 +202,7 @@ export function createPresence(parts: EphemeralParts, outgoing: Pick<Outgoing, '
       const row = await storage.presenceRow(store.db, device.userId)
       if (row?.presence === 'online' && now - row.last_active_at < NOTED_EVERY_MS) return
       await store.transaction(async (tx) => {
-        await say(tx, device, 'online', now + SAID_MS)
+        await say(tx, device, 'online', GRACE_MS)
         await update(tx, device.userId, { activeAt: now })
       })
     },

@@ -8,7 +8,7 @@ import { raiseDoubt } from './doubts.ts'
 import { type DeviceListNews, deviceListNews } from './news.ts'
 import { createOutgoing, type Outgoing } from './outgoing.ts'
 import type { EngineParts } from './ports.ts'
-import { type RemoteKeys, remoteKeys } from './query.ts'
+import { createRemoteKeys, type RemoteKeys } from './query.ts'
 import { createRefresh, type OperatorOutcome, type RefreshOutcome } from './refresh.ts'
 import { createResync } from './resync.ts'
 import { ASKED_FOR_MS, type ListOverview, type ListStatus, listOverview, listStatus } from './status.ts'
@@ -89,7 +89,7 @@ export function createDeviceLists(
     },
     refresh: refresh.refresh,
     status: (requester, userId) => listStatus(parts, requester, userId),
-    remoteKeys: (requester, userIds, waitMs) => remoteKeys(parts, refresh, requester, userIds, waitMs),
+    remoteKeys: createRemoteKeys(parts, refresh),
     async remoteMasterKey(userId) {
       return (await storage.snapshotRows(store.db, [userId])).get(userId)?.master_key ?? null
     },

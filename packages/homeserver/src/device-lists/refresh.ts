@@ -44,7 +44,7 @@ export type Refresh = {
   /** Fetches these lists again because an operator asks, as insistently as for a person, and outside of their bounds. */
   refreshByOperator(userIds: readonly UserId[]): Promise<OperatorOutcome[]>
   /** Whether the list in this row may be used without asking. */
-  isAtHand(row: storage.LedgerRow | undefined): boolean
+  isAtHand(row: storage.ListState | undefined): boolean
 }
 
 /** @param resync does the fetching; the ledger tells how it ends */
@@ -64,7 +64,7 @@ export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow
     return limits.take({ 'refresh of user': `${requester} ${userId}`, 'refresh by requester': requester })
   }
 
-  function isCached(row: storage.LedgerRow): boolean {
+  function isCached(row: storage.ListState): boolean {
     const age = clock.now() - (row.synced_at ?? 0)
     return row.wanted_gen === row.synced_gen && age >= 0 && age < settings.refreshCache
   }

@@ -4,8 +4,8 @@ import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
 import type { Store, Tx } from '../storage/store.ts'
 
-/** A remote user's keys, as JSON text where they are only passed on. */
-type RemoteUserKeys = { deviceKeys: string; masterKey: string | null; selfSigningKey: string | null }
+/** A remote user's keys, as JSON text, since they are only passed on; `deviceKeys` in UTF-8. */
+type RemoteUserKeys = { deviceKeys: Buffer; masterKey: string | null; selfSigningKey: string | null }
 
 /** What our users' devices need of device lists: who is to be told, and what is known of other servers' users. */
 type Lists = {

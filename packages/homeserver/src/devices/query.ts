@@ -16,19 +16,19 @@ export type Query = {
   /**
    * The keys of users, ours and others', as one of our users sees them. Client-server API, "POST /keys/query".
    * @param waitMs how long to wait for other servers, in milliseconds
-   * @returns the answer as JSON text: most of it is passed on as it lies in the database
+   * @returns the answer as JSON in UTF-8: most of it is passed on as it is kept
    */
-  query(requester: UserId, asked: KeyQuery, waitMs: number): Promise<string>
+  query(requester: UserId, asked: KeyQuery, waitMs: number): Promise<Buffer>
   /** The keys of our users, as other servers see them. Server-server API, "POST /user/keys/query". */
-  queryForServer(asked: KeyQuery): Promise<string>
+  queryForServer(asked: KeyQuery): Promise<Buffer>
 }
 
 /** The most users that one request may name. */
 const MAX_USERS = 5_000
 
-/** Parts of the answer, JSON text by user. */
+/** Parts of the answer, JSON text by user; what is long is UTF-8 already. */
 type Answer = {
-  deviceKeys: Map<UserId, string>
+  deviceKeys: Map<UserId, string | Buffer>
   masterKeys: Map<UserId, string>
   selfSigningKeys: Map<UserId, string>
   userSigningKeys: Map<UserId, string>
@@ -63,12 +63,12 @@ export function createQuery({ store, serverName, lists }: DeviceParts): Query {
       }
       const signed = await signaturesBy(store.db, requester, [...answer.masterKeys.keys()])
       for (const signatures of signed) addSignatures(answer.masterKeys, requester, signatures)
-      return answerText(answer, failures)
+      return answerBytes(answer, failures)
     },
     async queryForServer(asked) {
       const answer = emptyAnswer()
       await addLocal(answer, asked, undefined)
-      return answerText(answer, undefined)
+      return answerBytes(answer, undefined)
     },
   }
 }
@@ -103,9 +103,9 @@ function deviceKeysText(devices: readonly LocalDevice[]): string {
   return `{${members.join(',')}}`
 }
 
-function onlyDevices(deviceKeys: string, wanted: readonly string[]): string {
+function onlyDevices(deviceKeys: Buffer, wanted: readonly string[]): string | Buffer {
   if (wanted.length === 0) return deviceKeys
-  const chosen = Object.entries(JSON.parse(deviceKeys)).filter(([deviceId]) => wanted.includes(deviceId))
+  const chosen = Object.entries(JSON.parse(deviceKeys.toString())).filter(([deviceId]) => wanted.includes(deviceId))
   return JSON.stringify(Object.fromEntries(chosen))
 }
 
@@ -119,17 +119,33 @@ function addSignatures(masterKeys: Map<UserId, string>, signer: UserId, row: For
   masterKeys.set(row.user_id, JSON.stringify({ ...key, signatures: merged }))
 }
 
-function answerText(answer: Answer, failures: ReadonlyMap<string, object> | undefined): string {
-  const object = (members: Iterable<[string, string]>) =>
-    `{${Array.from(members, ([name, text]) => `${JSON.stringify(name)}:${text}`).join(',')}}`
-  const parts: [string, string][] = [
-    ['device_keys', object(answer.deviceKeys)],
-    ['master_keys', object(answer.masterKeys)],
-    ['self_signing_keys', object(answer.selfSigningKeys)],
+function answerBytes(answer: Answer, failures: ReadonlyMap<string, object> | undefined): Buffer {
+  const parts: [string, ReadonlyMap<string, string | Buffer>][] = [
+    ['device_keys', answer.deviceKeys],
+    ['master_keys', answer.masterKeys],
+    ['self_signing_keys', answer.selfSigningKeys],
   ]
-  if (answer.userSigningKeys.size > 0) parts.push(['user_signing_keys', object(answer.userSigningKeys)])
-  if (failures) parts.push(['failures', JSON.stringify(Object.fromEntries(failures))])
-  return object(parts)
+  if (answer.userSigningKeys.size > 0) parts.push(['user_signing_keys', answer.userSigningKeys])
+  if (failures)
+    parts.push(['failures', new Map([...failures].map(([name, failure]) => [name, JSON.stringify(failure)]))])
+  const bytes: Buffer[] = []
+  // Short texts are put together before they become bytes.
+  let text = '{'
+  parts.forEach(([part, members], index) => {
+    text += `${index > 0 ? ',' : ''}"${part}":{`
+    let comma = ''
+    for (const [name, member] of members) {
+      text += `${comma}${JSON.stringify(name)}:`
+      comma = ','
+      if (typeof member === 'string') text += member
+      else {
+        bytes.push(Buffer.from(text), member)
+        text = ''
+      }
+    }
+    text += '}'
+  })
+  return Buffer.concat([...bytes, Buffer.from(`${text}}`)])
 }
 
 /** Reads `{userId: [deviceId]}` of a request. @returns `undefined` if the shape is wrong */

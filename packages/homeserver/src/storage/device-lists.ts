@@ -1,7 +1,7 @@
 import { type Selectable, sql } from 'kysely'
 import type { ServerName, UserId } from '../matrix/ids.ts'
 import { isPostgres } from './dialect.ts'
-import { prepared } from './prepared.ts'
+import { isOneOf, prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 import type { DeviceListSnapshotsTable, DeviceListsTable } from './tables.ts'
 
@@ -35,10 +35,37 @@ export async function lockedRow(db: Db, userId: UserId): Promise<LedgerRow | und
   return (await selectRowForUpdate(db, { userId })).rows[0]
 }
 
-/** Ledger rows of many users, at most a few hundred; those without one are left out. */
+const selectRows = prepared<{ userIds: string }, LedgerRow>((db, value) =>
+  db
+    .selectFrom('device_lists')
+    .selectAll()
+    .where(isOneOf(db, 'user_id', value('userIds'))),
+)
+
+/** Ledger rows of many users; those without one are left out. */
 export async function ledgerRows(db: Db, userIds: readonly UserId[]): Promise<Map<UserId, LedgerRow>> {
   if (userIds.length === 0) return new Map()
-  const rows = await db.selectFrom('device_lists').selectAll().where('user_id', 'in', userIds).execute()
+  const { rows } = await selectRows(db, { userIds: JSON.stringify(userIds) })
+  return new Map(rows.map((row) => [row.user_id, row]))
+}
+
+/** What a query for keys looks at. */
+export type ListState = Pick<
+  LedgerRow,
+  'user_id' | 'wanted_gen' | 'synced_gen' | 'tracked' | 'synced_at' | 'stream_id' | 'digest' | 'last_error'
+>
+
+const selectStates = prepared<{ userIds: string }, ListState>((db, value) =>
+  db
+    .selectFrom('device_lists')
+    .select(['user_id', 'wanted_gen', 'synced_gen', 'tracked', 'synced_at', 'stream_id', 'digest', 'last_error'])
+    .where(isOneOf(db, 'user_id', value('userIds'))),
+)
+
+/** How the lists of many users stand; users without one are left out. */
+export async function listStates(db: Db, userIds: readonly UserId[]): Promise<Map<UserId, ListState>> {
+  if (userIds.length === 0) return new Map()
+  const { rows } = await selectStates(db, { userIds: JSON.stringify(userIds) })
   return new Map(rows.map((row) => [row.user_id, row]))
 }
 
@@ -50,10 +77,17 @@ export async function lockedRows(db: Db, userIds: readonly UserId[]): Promise<Ma
   return new Map(rows.map((row) => [row.user_id, row]))
 }
 
-/** The lists themselves, of at most a few hundred users. */
+const selectSnapshots = prepared<{ userIds: string }, SnapshotRow>((db, value) =>
+  db
+    .selectFrom('device_list_snapshots')
+    .selectAll()
+    .where(isOneOf(db, 'user_id', value('userIds'))),
+)
+
+/** The lists themselves. */
 export async function snapshotRows(db: Db, userIds: readonly UserId[]): Promise<Map<UserId, SnapshotRow>> {
   if (userIds.length === 0) return new Map()
-  const rows = await db.selectFrom('device_list_snapshots').selectAll().where('user_id', 'in', userIds).execute()
+  const { rows } = await selectSnapshots(db, { userIds: JSON.stringify(userIds) })
   return new Map(rows.map((row) => [row.user_id, row]))
 }
 

@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely'
 import type { UserId } from '../matrix/ids.ts'
 import { isPostgres } from './dialect.ts'
+import { isOneOf, prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 import type { DevicesTable } from './tables.ts'
 
@@ -9,16 +10,19 @@ export type DeviceRow = Selectable<DevicesTable>
 /** What other users may see of it. */
 export type LocalDevice = Pick<DeviceRow, 'user_id' | 'device_id' | 'display_name' | 'device_keys'>
 
+const selectDevices = prepared<{ userIds: string }, LocalDevice>((db, value) =>
+  db
+    .selectFrom('devices')
+    .select(['user_id', 'device_id', 'display_name', 'device_keys'])
+    .where(isOneOf(db, 'user_id', value('userIds')))
+    .orderBy('user_id')
+    .orderBy('device_id'),
+)
+
 /** All devices of these users, in the order of their IDs. */
 export async function localDevices(db: Db, userIds: readonly UserId[]): Promise<LocalDevice[]> {
   if (userIds.length === 0) return []
-  return db
-    .selectFrom('devices')
-    .select(['user_id', 'device_id', 'display_name', 'device_keys'])
-    .where('user_id', 'in', userIds)
-    .orderBy('user_id')
-    .orderBy('device_id')
-    .execute()
+  return (await selectDevices(db, { userIds: JSON.stringify(userIds) })).rows
 }
 
 /** The same devices, none of which goes before the transaction ends. */

@@ -1,4 +1,4 @@
-import type { Compilable, CompiledQuery, QueryResult } from 'kysely'
+import { type Compilable, type CompiledQuery, type QueryResult, type RawBuilder, sql } from 'kysely'
 import { isPostgres } from './dialect.ts'
 import type { Db } from './store.ts'
 
@@ -30,4 +30,14 @@ export function prepared<Values extends Record<string, unknown>, Row = never>(
     )
     return db.executeQuery({ ...statement, parameters })
   }
+}
+
+/**
+ * Whether a column is one of a list of texts, given as a JSON array: one parameter however long the list is, so that the
+ * statement stays the same. No text may have a NUL.
+ */
+export function isOneOf(db: Db, column: string, list: string): RawBuilder<boolean> {
+  return isPostgres(db)
+    ? sql`${sql.ref(column)} = any(array(select jsonb_array_elements_text(${list}::jsonb)))`
+    : sql`${sql.ref(column)} in (select value from json_each(${list}))`
 }

@@ -6,6 +6,7 @@ import { type ContextResponse, eventContext, oneEvent } from './context.ts'
 import { eventNearTime, type NearEvent, type TimeQuery } from './event-near-time.ts'
 import { type Backfill, type MessagesQuery, type MessagesResponse, messages } from './messages.ts'
 import type { RoomParts } from './ports.ts'
+import { type RelationsQuery, type RelationsResponse, relations, type ThreadsQuery, threads } from './related-events.ts'
 import { type JoinedMembers, joinedMembers, type MembersQuery, members, roomState, stateEvent } from './room-states.ts'
 import type { Viewer } from './viewers.ts'
 
@@ -30,6 +31,12 @@ export type Reading = {
   members(requester: Requester, roomId: RoomId, query: MembersQuery): Promise<ClientEvent[]>
   joinedMembers(requester: Requester, roomId: RoomId): Promise<JoinedMembers>
   eventNearTime(requester: Requester, roomId: RoomId, query: TimeQuery): Promise<NearEvent>
+  relations(requester: Requester, roomId: RoomId, eventId: EventId, query: RelationsQuery): Promise<RelationsResponse>
+  threads(
+    requester: Requester,
+    roomId: RoomId,
+    query: ThreadsQuery,
+  ): Promise<{ chunk: ClientEvent[]; next_batch?: string }>
 }
 
 export function createReading(parts: RoomParts, backfill?: Backfill): Reading {
@@ -42,5 +49,7 @@ export function createReading(parts: RoomParts, backfill?: Backfill): Reading {
     members: (requester, roomId, query) => members(parts, requester, roomId, query),
     joinedMembers: (requester, roomId) => joinedMembers(parts, requester, roomId),
     eventNearTime: (requester, roomId, query) => eventNearTime(parts, requester, roomId, query),
+    relations: (requester, roomId, eventId, query) => relations(parts, requester, roomId, eventId, query),
+    threads: (requester, roomId, query) => threads(parts, requester, roomId, query),
   }
 }

@@ -7,6 +7,7 @@ import { eventOfTransaction, noteEventTransaction } from '../storage/event-trans
 import { eventRow } from '../storage/events.ts'
 import { membershipRow } from '../storage/memberships.ts'
 import type { RoomParts } from './ports.ts'
+import { checkRelation } from './relation-checks.ts'
 import { type Draft, send } from './send.ts'
 import type { StateCheck } from './state-checks.ts'
 import { stateView } from './state-view.ts'
@@ -72,6 +73,7 @@ export function createSpeaking(parts: RoomParts, writer: RoomWriter, checkState:
       return once(speaker, roomId, transaction, check, async (room) => {
         const draft: Draft = { ...said, sender: speaker.userId }
         const same = await sameState(parts, room, draft)
+        if (stateKey === undefined) await checkRelation(room.tx.db, draft)
         return same ?? (await send(parts, room, draft)).eventId
       })
     },

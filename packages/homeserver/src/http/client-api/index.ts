@@ -21,6 +21,7 @@ import { pushRules } from './pushrules.ts'
 import { readMarkers } from './read-markers.ts'
 import { receipts } from './receipts.ts'
 import { registration } from './registration.ts'
+import { relations } from './relations.ts'
 import { roomHistory } from './room-history.ts'
 import { roomMembers } from './room-members.ts'
 import { roomSend } from './room-send.ts'
@@ -66,6 +67,7 @@ export function clientApi(app: App, ctx: Context): void {
   readMarkers(app, ctx)
   presence(app, ctx)
   tags(app, ctx)
+  relations(app, ctx)
   syncRoutes(app, ctx)
   deviceListRefresh(app, ctx)
 }

@@ -67,20 +67,20 @@ export function roomHistory(app: App, ctx: Context): void {
 }
 
 /** @throws `M_INVALID_PARAM` */
-function checkedEventId(eventId: string): EventId {
+export function checkedEventId(eventId: string): EventId {
   if (!isEventId(eventId)) throw invalidParam('This is not an event ID')
   return eventId
 }
 
 /** Old clients leave it out. @throws `M_INVALID_PARAM` */
-function direction(dir: string | undefined, byDefault: 'f' | 'b' | undefined = 'f'): 'f' | 'b' {
+export function direction(dir: string | undefined, byDefault: 'f' | 'b' | undefined = 'f'): 'f' | 'b' {
   const asked = dir ?? byDefault
   if (asked !== 'f' && asked !== 'b') throw invalidParam('dir is neither f nor b')
   return asked
 }
 
 /** How many a page has: as asked for, within bounds. @throws `M_INVALID_PARAM` */
-function pageLimit(limit: string | undefined, ofFilter?: number): number {
+export function pageLimit(limit: string | undefined, ofFilter?: number): number {
   if (limit === undefined || limit === '') return Math.min(ofFilter ?? DEFAULT_LIMIT, MAX_LIMIT)
   if (!/^[0-9]{1,9}$/.test(limit)) throw invalidParam('limit is not a number')
   return Math.min(Number(limit), MAX_LIMIT)

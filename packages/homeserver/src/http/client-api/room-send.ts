@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Context } from '../../context.ts'
-import { invalidParam } from '../../matrix/errors.ts'
+import { badJson, invalidParam } from '../../matrix/errors.ts'
 import { isEventId, isRoomId, type RoomId } from '../../matrix/ids.ts'
 import type { JsonObject } from '../../matrix/json.ts'
 import type { App } from '../app.ts'
@@ -24,13 +24,13 @@ export function roomSend(app: App, ctx: Context): void {
     app.put(path, { schema: sendSchema, config: { guests: true } }, async ({ requester, params, body }) => {
       const { type, txnId } = params
       const transaction = { endpoint: `send ${type}`, txnId }
-      const eventId = await ctx.rooms.speaking.say(
-        requester,
-        checkedRoomId(params.roomId),
-        { type, content: body },
-        transaction,
-      )
-      return { event_id: eventId }
+      const roomId = checkedRoomId(params.roomId)
+      if (type === 'm.room.redaction') {
+        const { redacts, ...content } = body
+        if (!isEventId(redacts)) throw badJson('redacts is not an event ID')
+        return { event_id: await ctx.rooms.speaking.redact(requester, roomId, redacts, content, transaction) }
+      }
+      return { event_id: await ctx.rooms.speaking.say(requester, roomId, { type, content: body }, transaction) }
     })
   }
 

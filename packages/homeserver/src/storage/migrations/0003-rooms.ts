@@ -65,6 +65,12 @@ async function createRoomTables(db: Kysely<unknown>): Promise<void> {
     .columns(['room_id', 'origin_server_ts'])
     .where(sql.ref('position'), 'is not', null)
     .execute()
+  await db.schema
+    .createIndex('events_in_threads')
+    .on('events')
+    .columns(['room_id', 'relates_to'])
+    .where(sql.ref('rel_type'), '=', sql.lit('m.thread'))
+    .execute()
   for (const column of ['redacts', 'relates_to']) {
     await db.schema
       .createIndex(`events_by_${column}`)

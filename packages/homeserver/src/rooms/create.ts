@@ -1,5 +1,7 @@
 import { badJson, MatrixError } from '../matrix/errors.ts'
+import type { RoomEvent } from '../matrix/events.ts'
 import type { RoomId, UserId } from '../matrix/ids.ts'
+import type { JsonObject } from '../matrix/json.ts'
 import { opaqueId } from '../platform/random.ts'
 import { authorize } from '../state/authorization.ts'
 import { buildEvent } from '../state/build-event.ts'
@@ -11,7 +13,7 @@ import { createContent, initialState, type RoomWish } from './creation.ts'
 import { memberContent } from './member-content.ts'
 import type { RoomParts } from './ports.ts'
 import { newEventId, send } from './send.ts'
-import type { RoomWriter } from './writable-room.ts'
+import type { RoomWriter, WritableRoom } from './writable-room.ts'
 
 /**
  * Makes a room: all of its first events, its alias and its place in the directory, or nothing. Those to be invited are
@@ -25,18 +27,61 @@ export async function createRoom(
   version: RoomVersion,
   wish: RoomWish & { publish: boolean },
 ): Promise<RoomId> {
-  const { clock, random, serverName, signingKey } = parts
+  const ownContent = await memberContent(parts, creator, 'join')
+  const fill = async (room: WritableRoom) => {
+    await send(parts, room, { type: 'm.room.member', stateKey: creator, sender: creator, content: ownContent })
+    if (wish.alias !== undefined) await addAlias(room.tx.db, wish.alias, room.roomId, creator, parts.clock.now())
+    for (const draft of initialState(wish, creator, version)) {
+      await send(parts, room, { ...draft, sender: creator }).catch(asInvalidState)
+    }
+    if (wish.publish) await setPublished(room.tx.db, room.roomId, true)
+  }
+  return beginRoom(parts, writer, creator, version, createContent(wish, creator, version), fill)
+}
+
+/**
+ * Makes a room of its create event, and of what `fill` adds, in one transaction.
+ * @throws `M_INVALID_ROOM_STATE` if the content is none that a create event may have
+ */
+export async function beginRoom(
+  parts: RoomParts,
+  writer: RoomWriter,
+  creator: UserId,
+  version: RoomVersion,
+  content: JsonObject,
+  fill: (room: WritableRoom) => Promise<void>,
+): Promise<RoomId> {
+  // Of room version 12, two rooms made alike in the same millisecond would be one: the next millisecond is free.
+  for (let originServerTs = parts.clock.now(); ; originServerTs++) {
+    const create = createEvent(parts, creator, version, content, originServerTs)
+    const isNew = await writer.writeNew(create.roomId, version, async (room) => {
+      if (room.extremities.length > 0) return false
+      await append(parts, room, { event: create, before: undefined })
+      await fill(room)
+      return true
+    })
+    if (isNew) return create.roomId
+  }
+}
+
+function createEvent(
+  { random, serverName, signingKey }: RoomParts,
+  creator: UserId,
+  version: RoomVersion,
+  content: JsonObject,
+  originServerTs: number,
+): RoomEvent {
   const create = buildEvent(
     {
       roomId: version.roomIdIsCreateEvent ? undefined : (`!${opaqueId(random)}:${serverName}` as RoomId),
       type: 'm.room.create',
       stateKey: '',
       sender: creator,
-      content: createContent(wish, creator, version),
+      content,
       prevEvents: [],
       authEvents: [],
       depth: 1,
-      originServerTs: clock.now(),
+      originServerTs,
       eventId: newEventId(random, serverName),
     },
     version,
@@ -46,17 +91,7 @@ export async function createRoom(
   if ('invalid' in create) throw badJson(create.invalid)
   const verdict = authorize(create, version, () => undefined)
   if (!verdict.allowed) throw invalidState(verdict.reason)
-  const ownContent = await memberContent(parts, creator, 'join')
-  await writer.writeNew(create.roomId, version, async (room) => {
-    await append(parts, room, { event: create, before: undefined })
-    await send(parts, room, { type: 'm.room.member', stateKey: creator, sender: creator, content: ownContent })
-    if (wish.alias !== undefined) await addAlias(room.tx.db, wish.alias, room.roomId, creator, clock.now())
-    for (const draft of initialState(wish, creator, version)) {
-      await send(parts, room, { ...draft, sender: creator }).catch(asInvalidState)
-    }
-    if (wish.publish) await setPublished(room.tx.db, room.roomId, true)
-  })
-  return create.roomId
+  return create
 }
 
 /** What the creator may not do in the own new room contradicts itself. */

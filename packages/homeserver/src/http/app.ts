@@ -37,6 +37,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Needs no access token, or no signature. */
     public?: boolean
+    /** May be used without an access token; `requester` is then undefined. See `requesterIfAny`. */
+    optionalLogin?: boolean
     /** Guests may use it. Client-server API, "Guest Access", "Client behaviour". */
     guests?: boolean
     /** The body is read and thrown away, whatever it is. */

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { Context } from '../context.ts'
+import type { Requester } from '../devices/requester.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { App } from './app.ts'
 
@@ -12,7 +13,10 @@ export function requireAccessToken(app: App, ctx: Context): void {
     const { config } = request.routeOptions
     if (config.public || request.is404) return
     const token = accessTokenOf(request)
-    if (token === undefined) throw new MatrixError(401, 'M_MISSING_TOKEN', 'Missing access token')
+    if (token === undefined) {
+      if (config.optionalLogin) return
+      throw missingToken()
+    }
     const requester = await ctx.devices.authenticate(token, request.ip)
     if (!requester) throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'Unrecognized access token')
     if (requester === 'expired') {
@@ -25,6 +29,12 @@ export function requireAccessToken(app: App, ctx: Context): void {
     request.requester = requester
   })
 }
+
+/** Who asks on a route whose login is optional. */
+export const requesterIfAny = (request: FastifyRequest): Requester | undefined => request.requester
+
+/** 401 `M_MISSING_TOKEN` */
+export const missingToken = () => new MatrixError(401, 'M_MISSING_TOKEN', 'Missing access token')
 
 /** The token in the Authorization header or, deprecated, in the query. */
 function accessTokenOf(request: FastifyRequest): string | undefined {

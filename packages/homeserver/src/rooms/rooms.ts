@@ -8,7 +8,9 @@ import { createEvents } from './events.ts'
 import { createIncoming, type Incoming } from './incoming/incoming.ts'
 import { createMembers, type Members } from './members.ts'
 import type { RoomParts } from './ports.ts'
+import { createPublicRooms, type PublicRooms } from './public-rooms.ts'
 import { createReading, type Reading } from './reading.ts'
+import { createRemoteDirectory, type RemoteDirectory } from './remote-directory.ts'
 import { createServerAcl, type ServerAcl } from './server-acl.ts'
 import { createSpeaking, type Speaking } from './speaking.ts'
 import { createStateCheck } from './state-checks.ts'
@@ -24,6 +26,7 @@ export type Rooms = {
   members: Members
   acl: ServerAcl
   aliases: Aliases & AliasResolver
+  directory: PublicRooms & RemoteDirectory
   reading: Reading
   incoming: Incoming
 }
@@ -37,6 +40,7 @@ export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versio
     create: (creator, version, wish) => createRoom(parts, writer, creator, version, wish),
     speaking: createSpeaking(parts, writer, createStateCheck(parts, aliasResolver.resolve)),
     members: createMembers(parts, writer),
+    directory: { ...createPublicRooms(parts, writer), ...createRemoteDirectory(parts) },
     aliases: { ...createAliases(parts, writer), ...aliasResolver },
     reading: createReading(parts),
     acl,

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { isPostgres } from './dialect.ts'
 import { prepared } from './prepared.ts'
@@ -148,4 +149,31 @@ export async function setPublished(db: Db, roomId: RoomId, published: boolean): 
     .set({ published: published ? 1 : 0 })
     .where('room_id', '=', roomId)
     .execute()
+}
+
+/** The rooms in the public room directory that one of our users is in, each with how many are. */
+export async function publishedRooms(db: Db): Promise<{ roomId: RoomId; members: number }[]> {
+  const rows = await db
+    .selectFrom('rooms')
+    .select(({ selectFrom }) => [
+      'rooms.room_id',
+      selectFrom('memberships')
+        .select(({ fn }) => fn.countAll<number>().as('count'))
+        .whereRef('memberships.room_id', '=', 'rooms.room_id')
+        .where('memberships.membership', '=', 'join')
+        .as('members'),
+    ])
+    // A literal, so that the index of published rooms is used.
+    .where('rooms.published', '=', sql.lit(1))
+    .where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom('memberships')
+          .select('memberships.user_id')
+          .whereRef('memberships.room_id', '=', 'rooms.room_id')
+          .where('memberships.membership', '=', 'join')
+          .where('memberships.is_local', '=', sql.lit(1)),
+      ),
+    )
+    .execute()
+  return rows.map((row) => ({ roomId: row.room_id, members: Number(row.members) }))
 }

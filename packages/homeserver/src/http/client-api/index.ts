@@ -13,6 +13,7 @@ import { directory } from './directory.ts'
 import { filter } from './filter.ts'
 import { keyBackup } from './key-backup.ts'
 import { keys } from './keys.ts'
+import { listPublicRooms } from './list-public-rooms.ts'
 import { login } from './login.ts'
 import { logout } from './logout.ts'
 import { presence } from './presence.ts'
@@ -60,6 +61,7 @@ export function clientApi(app: App, ctx: Context): void {
   roomSend(app, ctx)
   roomState(app, ctx)
   directory(app, ctx)
+  listPublicRooms(app, ctx)
   roomHistory(app, ctx)
   roomMembers(app, ctx)
   typing(app, ctx)

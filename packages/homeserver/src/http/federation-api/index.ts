@@ -5,6 +5,7 @@ import type { Spend } from '../rate-limits.ts'
 import { keysQuery } from './keys-query.ts'
 import { keysServer } from './keys-server.ts'
 import { openId } from './openid.ts'
+import { publicRooms } from './public-rooms.ts'
 import { queryDirectory } from './query-directory.ts'
 import { queryProfile } from './query-profile.ts'
 import { transactions } from './transactions.ts'
@@ -19,6 +20,7 @@ export function federationApi(app: App, ctx: Context, spend: Spend): void {
   keysServer(app, ctx)
   keysQuery(app, ctx)
   openId(app, ctx)
+  publicRooms(app, ctx)
   queryDirectory(app, ctx)
   queryProfile(app, ctx)
   transactions(app, ctx)

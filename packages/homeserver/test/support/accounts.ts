@@ -60,6 +60,7 @@ export async function accountsOn(store: Store, options: Options = {}): Promise<A
     shutdown: new AbortController().signal,
     users,
     devices,
+    rooms: {},
     ...context?.({ users, clock }),
   } as unknown as Context)
 

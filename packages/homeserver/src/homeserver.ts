@@ -169,27 +169,6 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     onRead: async () => {},
     wakeSender,
   })
-  const sender = createSender({
-    store,
-    clock,
-    random,
-    log,
-    serverName,
-    client: federation,
-    destinations: federation.destinations,
-    sources: [toDevice.outgoing, deviceLists.outgoing, ephemeral.outgoing],
-  })
-  const transactions = createTransactions({
-    store,
-    clock,
-    log,
-    pdus: (origin, pdus) => rooms.incoming.receive(origin, pdus),
-    handlers: new Map<string, EduHandler>([
-      ['m.direct_to_device', toDevice.receive],
-      ...Object.entries(deviceLists.receive),
-      ...Object.entries(ephemeral.receive),
-    ]),
-  })
   const sync = createSync(store, clock, {
     accountData: users.accountDataEvents,
     deviceLists: deviceLists.news,
@@ -224,12 +203,35 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       wakeSender,
     },
   })
+  const sender = createSender({
+    store,
+    clock,
+    random,
+    log,
+    serverName,
+    client: federation,
+    destinations: federation.destinations,
+    events: rooms.outgoing,
+    sources: [toDevice.outgoing, deviceLists.outgoing, ephemeral.outgoing],
+  })
+  const transactions = createTransactions({
+    store,
+    clock,
+    log,
+    pdus: (origin, pdus) => rooms.incoming.receive(origin, pdus),
+    handlers: new Map<string, EduHandler>([
+      ['m.direct_to_device', toDevice.receive],
+      ...Object.entries(deviceLists.receive),
+      ...Object.entries(ephemeral.receive),
+    ]),
+  })
   const cleaner = createWorkerLoop({
     clock,
     onError: (error) => log.error({ err: error }, 'cleaning up failed'),
     async pass() {
       await transactions.cleanUp(clock.now())
       await toDevice.cleanUp(clock.now())
+      await rooms.outgoing.cleanUp()
       await cleanUpLimits(store, clock.now())
       await ephemeral.cleanUp(clock.now())
       return { more: false, nextAt: clock.now() + CLEAN_UP_INTERVAL_MS }

@@ -13,7 +13,7 @@ import { silentLogger } from '../platform/logger.ts'
 import type { HttpResponse } from '../platform/network.ts'
 import type { Store } from '../storage/store.ts'
 import { createFederation, type Federation } from './federation.ts'
-import { createSender, type EduSource, type Sender } from './sender.ts'
+import { createSender, type EduSource, type PduSource, type Sender } from './sender.ts'
 
 const NEAR = 'near.example' as ServerName
 const FAR = 'far.example' as ServerName
@@ -24,6 +24,25 @@ const SETTINGS = {
   allow: [],
   oldKeys: [],
   retries: { retryBase: 2_000, retryCapEarly: 20_000, retryCapWaited: 600_000 },
+}
+
+/** A queue of events, each with its place in a room. */
+function createEventQueue() {
+  const rows: { destination: ServerName; n: number }[] = []
+  const source: PduSource = {
+    destinations: async () => [...new Set(rows.map(({ destination }) => destination))],
+    async take(destination, limit) {
+      const taken = rows.filter((row) => row.destination === destination).slice(0, limit)
+      return {
+        id: taken.map(({ n }) => n).join(),
+        pdus: taken.map(({ n }) => ({ n })),
+        async delivered(tx) {
+          tx.afterCommit(() => rows.splice(0, rows.length, ...rows.filter((row) => !taken.includes(row))))
+        },
+      }
+    },
+  }
+  return { source, rows }
 }
 
 /** A queue of numbers. What is delivered goes with the commit. */
@@ -56,6 +75,7 @@ forEachDatabase((database) => {
   let network: MemoryNetwork
   let store: Store
   let queue: ReturnType<typeof createQueue>
+  let events: ReturnType<typeof createEventQueue>
   let answer: () => HttpResponse | Promise<HttpResponse>
 
   beforeEach(async () => {
@@ -63,18 +83,27 @@ forEachDatabase((database) => {
     network = createMemoryNetwork(clock)
     store = await database.open()
     queue = createQueue()
+    events = createEventQueue()
     answer = () => jsonResponse(200, { pdus: {} })
     network.host(FAR, async () => answer())
     network.host(OTHER, async () => jsonResponse(200, { pdus: {} }))
   })
 
-  function start(sources: EduSource[] = [queue.source]): Sender & { federation: Federation } {
-    const random = { ...createSeededRandom('sender'), fraction: () => 1 }
+  function start(sources: EduSource[] = [queue.source], seed = 'sender'): Sender & { federation: Federation } {
+    const random = { ...createSeededRandom(seed), fraction: () => 1 }
     const platform = { clock, random, network: network.of(NEAR), log: silentLogger }
     const signingKey = signingKeyFromSeed('ed25519:1', Buffer.alloc(32, 1))
     const federation = createFederation({ store, platform, serverName: NEAR, signingKey, settings: SETTINGS })
     const { destinations } = federation
-    const sender = createSender({ ...platform, store, serverName: NEAR, client: federation, destinations, sources })
+    const sender = createSender({
+      ...platform,
+      store,
+      serverName: NEAR,
+      client: federation,
+      destinations,
+      events: events.source,
+      sources,
+    })
     sender.start()
     return { ...sender, federation }
   }
@@ -99,6 +128,47 @@ forEachDatabase((database) => {
       assert.deepEqual([body.origin, body.origin_server_ts, body.pdus], [NEAR, clock.now(), []])
       await sender.stop()
       assert.equal(clock.pendingTimers(), 0)
+    })
+
+    test('goes out together: fifty events and a hundred EDUs at a time', async () => {
+      events.rows.push(...Array.from({ length: 70 }, (_, n) => ({ destination: FAR, n })))
+      queue.add(FAR, ...Array.from({ length: 130 }, (_, n) => n))
+      const sender = start()
+      await clock.advance(0)
+      assert.deepEqual(
+        sent().map(({ body }) => [body.pdus.length, body.edus.length]),
+        [
+          [50, 100],
+          [20, 30],
+        ],
+      )
+      assert.deepEqual(
+        sent().flatMap(({ body }) => body.pdus.map(({ n }: { n: number }) => n)),
+        Array.from({ length: 70 }, (_, n) => n),
+      )
+      assert.deepEqual([events.rows, queue.left()], [[], []])
+      await sender.stop()
+    })
+
+    test('of several processes one sends to a destination at a time', async (t) => {
+      if (database.name === 'sqlite') return t.skip('SQLite has one process')
+      answer = async () => {
+        await sleep(clock, 500)
+        return jsonResponse(200, {})
+      }
+      const [one, two] = [start(), start([queue.source], 'another process')]
+      for (let n = 0; n < 4; n++) {
+        events.rows.push({ destination: FAR, n })
+        one.wake([FAR])
+        two.wake([FAR])
+        await clock.advance(200)
+      }
+      await clock.advance(5_000)
+      assert.deepEqual(events.rows, [])
+      assert.equal(peakInFlight(sent()), 1)
+      const order = sent().flatMap(({ body }) => body.pdus.map(({ n }: { n: number }) => n))
+      assert.deepEqual(order, [0, 1, 2, 3])
+      await Promise.all([one.stop(), two.stop()])
     })
 
     test('is sent a hundred at a time, whichever sources they are from', async () => {

@@ -2,24 +2,33 @@ import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Edu, FederationAnswer } from '../matrix/federation.ts'
 import type { ServerName } from '../matrix/ids.ts'
-import { isObject } from '../matrix/json.ts'
+import { isObject, type JsonObject } from '../matrix/json.ts'
 import { backoffDelay } from '../platform/backoff.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Logger } from '../platform/logger.ts'
-import type { Random } from '../platform/random.ts'
+import { opaqueId, type Random } from '../platform/random.ts'
 import { createSemaphore } from '../platform/semaphore.ts'
 import { createWorkerLoop } from '../platform/worker-loop.ts'
 import type { Store, Tx } from '../storage/store.ts'
 import type { FederationClient } from './client.ts'
 import type { Destinations } from './destinations.ts'
+import { createSenderLeases } from './sender-leases.ts'
 
 /** A durable queue of EDUs, kept by a feature. */
 export type EduSource = {
   /** Destinations with something in the queue. */
   destinations(): Promise<ServerName[]>
   /** The next EDUs for a destination; `id` is the same for the same EDUs; `delivered` takes them off the queue. */
-  take(destination: ServerName, limit: number): Promise<{ id: string; edus: Edu[]; delivered(tx: Tx): Promise<void> }>
+  take(destination: ServerName, limit: number): Promise<Batch & { edus: Edu[] }>
 }
+
+/** The same for events. */
+export type PduSource = {
+  destinations(): Promise<ServerName[]>
+  take(destination: ServerName, limit: number): Promise<Batch & { pdus: JsonObject[] }>
+}
+
+type Batch = { id: string; delivered(tx: Tx): Promise<void> }
 
 export type Sender = {
   start(): void
@@ -28,7 +37,8 @@ export type Sender = {
   wake(destinations: readonly ServerName[]): void
 }
 
-/** Server-server API, "Transactions": the most EDUs in one. */
+/** Server-server API, "Transactions": the most PDUs and EDUs in one. */
+const MAX_PDUS = 50
 const MAX_EDUS = 100
 const TIMEOUT_MS = 60_000
 /** Transactions in flight at the same time. */
@@ -39,6 +49,10 @@ const REFUSALS = 5
 const REFUSED_BACKOFF = { baseMs: 2_000, capMs: 10 * 60_000 }
 /** How long it rests after an error of our own (ms). */
 const PAUSE_AFTER_ERROR_MS = 5_000
+/** How long a process has a destination for itself (ms): longer than a transaction takes. */
+const LEASE_MS = TIMEOUT_MS + 30_000
+/** How soon a destination is looked at again that another process has (ms). */
+const LEASED_ELSEWHERE_MS = 1_000
 
 /**
  * Delivers what is queued, one transaction at a time to a destination. The queues are in the database: after a crash, or
@@ -52,9 +66,11 @@ export function createSender(parts: {
   serverName: ServerName
   client: FederationClient
   destinations: Destinations
+  events: PduSource
   sources: readonly EduSource[]
 }): Sender {
-  const { store, clock, random, log, serverName, client, destinations, sources } = parts
+  const { store, clock, random, log, serverName, client, destinations, events, sources } = parts
+  const leases = createSenderLeases(store, opaqueId(random))
   const permits = createSemaphore(PARALLEL)
   const busy = new Map<ServerName, { again: boolean }>()
   const running = new Set<Promise<void>>()
@@ -64,9 +80,9 @@ export function createSender(parts: {
   // Looks for what is queued at the start, and for destinations whose wait is over.
   const loop = createWorkerLoop({
     clock,
-    onError: (error) => log.error({ err: error }, 'looking for queued EDUs failed'),
+    onError: (error) => log.error({ err: error }, 'looking for what is queued failed'),
     async pass() {
-      const queued = new Set((await Promise.all(sources.map((source) => source.destinations()))).flat())
+      const queued = new Set((await Promise.all([events, ...sources].map((source) => source.destinations()))).flat())
       let nextAt: number | null = null
       for (const destination of queued) {
         if (busy.has(destination)) continue
@@ -104,10 +120,23 @@ export function createSender(parts: {
 
   async function drain(destination: ServerName, state: { again: boolean }): Promise<void> {
     if ((await restsUntil(destination)) > clock.now()) return
-    do {
-      state.again = false
-      while (!stopping.signal.aborted && (await permits.run(() => sendNext(destination))) === 'delivered');
-    } while (state.again && !stopping.signal.aborted && (await restsUntil(destination)) <= clock.now())
+    try {
+      do {
+        state.again = false
+        while (!stopping.signal.aborted && (await permits.run(() => sendLeased(destination))) === 'delivered');
+      } while (state.again && !stopping.signal.aborted && (await restsUntil(destination)) <= clock.now())
+    } finally {
+      await leases.giveBack(destination)
+    }
+  }
+
+  /** Of several processes, one sends to a destination at a time: else events could arrive in another order. */
+  async function sendLeased(destination: ServerName): Promise<'delivered' | 'empty' | 'failed'> {
+    const now = clock.now()
+    if (await leases.take(destination, now, now + LEASE_MS)) return sendNext(destination)
+    const { count } = refusals.get(destination) ?? { count: 0 }
+    refusals.set(destination, { count, until: now + LEASED_ELSEWHERE_MS })
+    return 'failed'
   }
 
   async function restsUntil(destination: ServerName): Promise<number> {
@@ -116,14 +145,7 @@ export function createSender(parts: {
   }
 
   async function sendNext(destination: ServerName): Promise<'delivered' | 'empty' | 'failed'> {
-    const batches: Awaited<ReturnType<EduSource['take']>>[] = []
-    let room = MAX_EDUS
-    for (const source of sources) {
-      const batch = await source.take(destination, room)
-      if (batch.edus.length > 0) batches.push(batch)
-      room -= batch.edus.length
-      if (room === 0) break
-    }
+    const { pdus, edus, batches } = await takeNext(destination)
     if (batches.length === 0) return 'empty'
     const id = batches.map((batch) => batch.id).join(';')
     const txnId = createHash('sha256').update(`${serverName} ${destination} ${id}`).digest('base64url')
@@ -133,8 +155,8 @@ export function createSender(parts: {
       body: {
         origin: serverName,
         origin_server_ts: clock.now(),
-        pdus: [],
-        edus: batches.flatMap((batch) => batch.edus),
+        pdus,
+        edus,
       },
       timeoutMs: TIMEOUT_MS,
       signal: stopping.signal,
@@ -142,11 +164,29 @@ export function createSender(parts: {
     const verdict = verdictOf(destination, answer)
     if (verdict === 'failed') return 'failed'
     if (verdict === 'drop')
-      log.warn({ destination, edus: MAX_EDUS - room }, 'a destination does not take what is queued; dropped')
+      log.warn(
+        { destination, pdus: pdus.length, edus: edus.length },
+        'a destination does not take what is queued; dropped',
+      )
     await store.transaction(async (tx) => {
       for (const batch of batches) await batch.delivered(tx)
     })
     return 'delivered'
+  }
+
+  async function takeNext(
+    destination: ServerName,
+  ): Promise<{ pdus: JsonObject[]; edus: Edu[]; batches: readonly Batch[] }> {
+    const ofEvents = await events.take(destination, MAX_PDUS)
+    const batches: Batch[] = ofEvents.pdus.length > 0 ? [ofEvents] : []
+    const edus: Edu[] = []
+    for (const source of sources) {
+      const batch = await source.take(destination, MAX_EDUS - edus.length)
+      if (batch.edus.length > 0) batches.push(batch)
+      edus.push(...batch.edus)
+      if (edus.length >= MAX_EDUS) break
+    }
+    return { pdus: ofEvents.pdus, edus, batches }
   }
 
   /** A destination that answers but does not take the batch rests too; a batch that it calls bad is given up in the end. */

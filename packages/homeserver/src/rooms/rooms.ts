@@ -7,6 +7,7 @@ import type { RoomWish } from './creation.ts'
 import { createEvents } from './events.ts'
 import { createIncoming, type Incoming } from './incoming/incoming.ts'
 import { createMembers, type Members } from './members.ts'
+import { createOutgoingEvents, type OutgoingEvents } from './outgoing.ts'
 import type { RoomParts } from './ports.ts'
 import { createPublicRooms, type PublicRooms } from './public-rooms.ts'
 import { createReading, type Reading } from './reading.ts'
@@ -29,6 +30,7 @@ export type Rooms = {
   directory: PublicRooms & RemoteDirectory
   reading: Reading
   incoming: Incoming
+  outgoing: OutgoingEvents
 }
 
 export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versions'>): Rooms {
@@ -45,5 +47,6 @@ export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versio
     reading: createReading(parts),
     acl,
     incoming: createIncoming(parts, writer, acl),
+    outgoing: createOutgoingEvents(parts),
   }
 }

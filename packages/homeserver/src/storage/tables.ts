@@ -50,6 +50,7 @@ export type Tables = RoomTables &
     server_keys: ServerKeysTable
     notary_responses: { server_name: ServerName; key_id: string; response: string; valid_until: number }
     destinations: DestinationsTable
+    sender_leases: { destination: ServerName; holder: string; until: number }
     received_transactions: { origin: ServerName; txn_id: string; response: string; received_at: number }
 
     local_device_lists: { user_id: UserId; stream_id: number }

@@ -197,6 +197,12 @@ async function createFederationTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('last_success_at', 'bigint')
     .addColumn('last_heard_at', 'bigint')
     .execute()
+  // Which process sends to a destination, and until when it alone does.
+  await table('sender_leases')
+    .addColumn('destination', 'text', (c) => c.primaryKey())
+    .addColumn('holder', 'text', (c) => c.notNull())
+    .addColumn('until', 'bigint', (c) => c.notNull())
+    .execute()
   await table('received_transactions')
     .addColumn('origin', 'text', (c) => c.notNull())
     .addColumn('txn_id', 'text', (c) => c.notNull())

@@ -3,8 +3,8 @@ import type { App } from './app.ts'
 export type Routes = {
   /** The methods that the path of a URL is served under; empty for an unknown path. */
   methodsOf(url: string): string[]
-  /** All of them, as they were added. */
-  all(): { method: string; pattern: string }[]
+  /** All of them, as they were added, with the schema of what they read. */
+  all(): { method: string; pattern: string; schema: unknown }[]
 }
 
 /**
@@ -13,7 +13,9 @@ export type Routes = {
  */
 export function rememberRoutes(app: App): Routes {
   const methodsByPattern = new Map<string, Set<string>>()
-  app.addHook('onRoute', ({ url, method }) => {
+  const all: { method: string; pattern: string; schema: unknown }[] = []
+  app.addHook('onRoute', ({ url, method, schema }) => {
+    for (const one of [method].flat()) all.push({ method: one, pattern: url, schema })
     const methods = methodsByPattern.get(url) ?? new Set()
     for (const one of [method].flat()) methods.add(one)
     methodsByPattern.set(url, methods)
@@ -25,8 +27,7 @@ export function rememberRoutes(app: App): Routes {
       const path = url.split('?', 1)[0]!
       return [...new Set(matchers.flatMap(([matcher, methods]) => (matcher.test(path) ? [...methods] : [])))].sort()
     },
-    all: () =>
-      [...methodsByPattern].flatMap(([pattern, methods]) => [...methods].map((method) => ({ method, pattern }))),
+    all: () => all,
   }
 }
 

@@ -3,6 +3,7 @@ import type { Context } from '../../context.ts'
 import { notFound } from '../../matrix/errors.ts'
 import type { App } from '../app.ts'
 import { optionalBody } from '../optional-body.ts'
+import { plainText } from '../plain-text.ts'
 import { requireAuth } from '../uia.ts'
 import { clientPaths } from './versions-of.ts'
 
@@ -11,7 +12,7 @@ const params = Type.Object({ deviceId: Type.String() })
 const auth = Type.Optional(Type.Unknown())
 const renameSchema = {
   params,
-  body: Type.Object({ display_name: Type.Optional(Type.String({ maxLength: MAX_NAME_LENGTH })) }),
+  body: Type.Object({ display_name: Type.Optional(plainText(MAX_NAME_LENGTH)) }),
 }
 const deleteSchema = { params, body: optionalBody(Type.Object({ auth })) }
 const deleteManySchema = {

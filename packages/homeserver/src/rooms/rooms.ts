@@ -13,6 +13,7 @@ import { createPublicRooms, type PublicRooms } from './public-rooms.ts'
 import { createReading, type Reading } from './reading.ts'
 import { createRemoteDirectory, type RemoteDirectory } from './remote-directory.ts'
 import { createServerAcl, type ServerAcl } from './server-acl.ts'
+import { createSpaces, type Spaces } from './spaces/spaces.ts'
 import { createSpeaking, type Speaking } from './speaking.ts'
 import { createStateCheck } from './state-checks.ts'
 import { createStates } from './states.ts'
@@ -28,6 +29,7 @@ export type Rooms = {
   acl: ServerAcl
   aliases: Aliases & AliasResolver
   directory: PublicRooms & RemoteDirectory
+  spaces: Spaces
   reading: Reading
   incoming: Incoming
   outgoing: OutgoingEvents
@@ -44,6 +46,7 @@ export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versio
     members: createMembers(parts, writer),
     directory: { ...createPublicRooms(parts, writer), ...createRemoteDirectory(parts) },
     aliases: { ...createAliases(parts, writer), ...aliasResolver },
+    spaces: createSpaces(parts, aliasResolver),
     reading: createReading(parts),
     acl,
     incoming: createIncoming(parts, writer, acl),

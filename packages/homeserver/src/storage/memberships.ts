@@ -314,3 +314,71 @@ export async function strippedStates(db: Db, userId: UserId, roomIds: readonly R
     .execute()
   return new Map(rows.map((row) => [row.room_id, row.events]))
 }
+
+/** Which of these rooms one of our users is in. */
+export async function roomsWithLocalMembers(db: Db, roomIds: readonly RoomId[]): Promise<RoomId[]> {
+  if (roomIds.length === 0) return []
+  const rows = await db
+    .selectFrom('memberships')
+    .select('room_id')
+    .distinct()
+    .where('room_id', 'in', roomIds)
+    .where('membership', '=', 'join')
+    // A literal, so that the index of local members is used.
+    .where('is_local', '=', sql.lit(1))
+    .execute()
+  return rows.map((row) => row.room_id)
+}
+
+/** How many are in each of these rooms. */
+export async function joinedCounts(db: Db, roomIds: readonly RoomId[]): Promise<Map<RoomId, number>> {
+  if (roomIds.length === 0) return new Map()
+  const rows = await db
+    .selectFrom('memberships')
+    .select(['room_id', (eb) => eb.fn.countAll<number>().as('count')])
+    .where('room_id', 'in', roomIds)
+    .where('membership', '=', 'join')
+    .groupBy('room_id')
+    .execute()
+  return new Map(rows.map((row) => [row.room_id, Number(row.count)]))
+}
+
+/** One user's memberships of these rooms. */
+export async function membershipsIn(
+  db: Db,
+  userId: UserId,
+  roomIds: readonly RoomId[],
+): Promise<Map<RoomId, Membership>> {
+  const found = new Map<RoomId, Membership>()
+  for (let start = 0; start < roomIds.length; start += 500) {
+    const rows = await db
+      .selectFrom('memberships')
+      .select(['room_id', 'membership'])
+      .where('user_id', '=', userId)
+      .where('room_id', 'in', roomIds.slice(start, start + 500))
+      .execute()
+    for (const row of rows) found.set(row.room_id, row.membership)
+  }
+  return found
+}
+
+/** In which of these rooms a server has users, and to which users of it are invited. */
+export async function roomsOfServer(
+  db: Db,
+  serverName: ServerName,
+  roomIds: readonly RoomId[],
+): Promise<{ joined: Set<RoomId>; invited: Set<RoomId> }> {
+  const found = { joined: new Set<RoomId>(), invited: new Set<RoomId>() }
+  for (let start = 0; start < roomIds.length; start += 500) {
+    const rows = await db
+      .selectFrom('memberships')
+      .select(['room_id', 'membership'])
+      .distinct()
+      .where('room_id', 'in', roomIds.slice(start, start + 500))
+      .where('membership', 'in', ['join', 'invite'])
+      .where('server_name', '=', serverName)
+      .execute()
+    for (const row of rows) found[row.membership === 'join' ? 'joined' : 'invited'].add(row.room_id)
+  }
+  return found
+}

@@ -145,3 +145,19 @@ export async function lastDepartures(db: Db, userId: UserId, roomIds: readonly R
   }
   return [...last.values()]
 }
+
+/** The wire forms (JSON) of the state now of one type in these rooms, whatever the state key. */
+export async function currentPdusOfType(
+  db: Db,
+  roomIds: readonly RoomId[],
+  type: string,
+): Promise<{ room_id: RoomId; pdu: string }[]> {
+  if (roomIds.length === 0) return []
+  return db
+    .selectFrom('current_state')
+    .innerJoin('events', 'events.event_id', 'current_state.event_id')
+    .select(['current_state.room_id', 'events.pdu'])
+    .where('current_state.room_id', 'in', roomIds)
+    .where('current_state.type', '=', type)
+    .execute()
+}

@@ -27,6 +27,8 @@ import { roomHistory } from './room-history.ts'
 import { roomMembers } from './room-members.ts'
 import { roomSend } from './room-send.ts'
 import { roomState } from './room-state.ts'
+import { roomSummary } from './room-summary.ts'
+import { spaceHierarchy } from './space-hierarchy.ts'
 import { syncRoutes } from './sync.ts'
 import { tags } from './tags.ts'
 import { toDevice } from './to-device.ts'
@@ -62,6 +64,8 @@ export function clientApi(app: App, ctx: Context): void {
   roomState(app, ctx)
   directory(app, ctx)
   listPublicRooms(app, ctx)
+  spaceHierarchy(app, ctx)
+  roomSummary(app, ctx)
   roomHistory(app, ctx)
   roomMembers(app, ctx)
   typing(app, ctx)

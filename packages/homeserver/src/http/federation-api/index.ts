@@ -8,6 +8,7 @@ import { openId } from './openid.ts'
 import { publicRooms } from './public-rooms.ts'
 import { queryDirectory } from './query-directory.ts'
 import { queryProfile } from './query-profile.ts'
+import { spaceHierarchy } from './space-hierarchy.ts'
 import { transactions } from './transactions.ts'
 import { userDevices } from './user-devices.ts'
 import { userKeys } from './user-keys.ts'
@@ -21,6 +22,7 @@ export function federationApi(app: App, ctx: Context, spend: Spend): void {
   keysQuery(app, ctx)
   openId(app, ctx)
   publicRooms(app, ctx)
+  spaceHierarchy(app, ctx)
   queryDirectory(app, ctx)
   queryProfile(app, ctx)
   transactions(app, ctx)

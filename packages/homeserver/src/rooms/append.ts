@@ -9,6 +9,7 @@ import type { RoomParts } from './ports.ts'
 import { redactWhatIsDue } from './redactions.ts'
 import { relationOf } from './relations.ts'
 import { stateAfterAll } from './resolve.ts'
+import { keepText } from './searchable-text.ts'
 import { differenceOf, type State } from './states.ts'
 import type { WritableRoom } from './writable-room.ts'
 
@@ -79,6 +80,7 @@ async function accept(
     await applyStateChanges(parts, room, current, delta, position, event)
   }
   const shown = await redactWhatIsDue(parts, room, event)
+  await keepText(room.tx.db, shown)
   await parts.watchers.eventsAdded(room.tx, [{ event: shown, version: room.version, position }])
   room.tx.wake([room.roomId])
 }

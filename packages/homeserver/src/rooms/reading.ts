@@ -8,6 +8,7 @@ import { type Backfill, type MessagesQuery, type MessagesResponse, messages } fr
 import type { RoomParts } from './ports.ts'
 import { type RelationsQuery, type RelationsResponse, relations, type ThreadsQuery, threads } from './related-events.ts'
 import { type JoinedMembers, joinedMembers, type MembersQuery, members, roomState, stateEvent } from './room-states.ts'
+import { type SearchQuery, type SearchResponse, search } from './search.ts'
 import type { Viewer } from './viewers.ts'
 
 type Requester = Pick<Viewer, 'userId' | 'deviceId'>
@@ -37,6 +38,7 @@ export type Reading = {
     roomId: RoomId,
     query: ThreadsQuery,
   ): Promise<{ chunk: ClientEvent[]; next_batch?: string }>
+  search(requester: Requester, query: SearchQuery): Promise<SearchResponse>
 }
 
 export function createReading(parts: RoomParts, backfill?: Backfill): Reading {
@@ -51,5 +53,6 @@ export function createReading(parts: RoomParts, backfill?: Backfill): Reading {
     eventNearTime: (requester, roomId, query) => eventNearTime(parts, requester, roomId, query),
     relations: (requester, roomId, eventId, query) => relations(parts, requester, roomId, eventId, query),
     threads: (requester, roomId, query) => threads(parts, requester, roomId, query),
+    search: (requester, query) => search(parts, requester, query),
   }
 }

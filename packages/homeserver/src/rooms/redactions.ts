@@ -1,6 +1,7 @@
 import type { RoomEvent } from '../matrix/events.ts'
 import { serverNameOf } from '../matrix/ids.ts'
 import { redactEvent, redactionApplies } from '../state/redaction.ts'
+import { removeEventText } from '../storage/event-texts.ts'
 import { eventRow, redactionsOf, saveRedacted } from '../storage/events.ts'
 import { eventOf } from './events.ts'
 import type { RoomParts } from './ports.ts'
@@ -42,6 +43,7 @@ async function redact(parts: RoomParts, room: WritableRoom, target: RoomEvent, r
   if (!redactionApplies(redaction, target, version, state)) return false
   const redacted = redactEvent(target, version)
   await saveRedacted(tx.db, redacted, redaction.eventId)
+  await removeEventText(tx.db, target.eventId)
   parts.events.remember(tx, { event: redacted, rejected: false })
   return true
 }

@@ -12,6 +12,7 @@ import type { RoomParts } from './ports.ts'
 import { createPublicRooms, type PublicRooms } from './public-rooms.ts'
 import { createReading, type Reading } from './reading.ts'
 import { createRemoteDirectory, type RemoteDirectory } from './remote-directory.ts'
+import { createReports, type Reports } from './reports.ts'
 import { createServerAcl, type ServerAcl } from './server-acl.ts'
 import { createSpaces, type Spaces } from './spaces/spaces.ts'
 import { createSpeaking, type Speaking } from './speaking.ts'
@@ -31,6 +32,7 @@ export type Rooms = {
   directory: PublicRooms & RemoteDirectory
   spaces: Spaces
   reading: Reading
+  reports: Reports
   incoming: Incoming
   outgoing: OutgoingEvents
 }
@@ -48,6 +50,7 @@ export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versio
     aliases: { ...createAliases(parts, writer), ...aliasResolver },
     spaces: createSpaces(parts, aliasResolver),
     reading: createReading(parts),
+    reports: createReports(parts),
     acl,
     incoming: createIncoming(parts, writer, acl),
     outgoing: createOutgoingEvents(parts),

@@ -1,6 +1,7 @@
 import type { Generated } from 'kysely'
 import type { ServerName, UserId } from '../matrix/ids.ts'
 import type { EphemeralTables } from './ephemeral-tables.ts'
+import type { ReadingTables } from './reading-tables.ts'
 import type { RoomTables } from './room-tables.ts'
 
 /**
@@ -8,7 +9,8 @@ import type { RoomTables } from './room-tables.ts'
  * flags are 0 or 1, JSON is kept as text so that it is parsed only where it is looked into.
  */
 export type Tables = RoomTables &
-  EphemeralTables & {
+  EphemeralTables &
+  ReadingTables & {
     server_info: { name: string; value: string }
     signing_keys: { key_id: string; seed: string; created_at: number; expired_at: number | null }
     stream_position: { id: number; position: number }

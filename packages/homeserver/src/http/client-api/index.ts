@@ -23,11 +23,13 @@ import { readMarkers } from './read-markers.ts'
 import { receipts } from './receipts.ts'
 import { registration } from './registration.ts'
 import { relations } from './relations.ts'
+import { reportContent } from './report-content.ts'
 import { roomHistory } from './room-history.ts'
 import { roomMembers } from './room-members.ts'
 import { roomSend } from './room-send.ts'
 import { roomState } from './room-state.ts'
 import { roomSummary } from './room-summary.ts'
+import { search } from './search.ts'
 import { spaceHierarchy } from './space-hierarchy.ts'
 import { syncRoutes } from './sync.ts'
 import { tags } from './tags.ts'
@@ -74,6 +76,8 @@ export function clientApi(app: App, ctx: Context): void {
   presence(app, ctx)
   tags(app, ctx)
   relations(app, ctx)
+  search(app, ctx)
+  reportContent(app, ctx)
   syncRoutes(app, ctx)
   deviceListRefresh(app, ctx)
 }

@@ -5,6 +5,7 @@ import * as second from './0002-accounts.ts'
 import * as third from './0003-rooms.ts'
 import * as fourth from './0004-ephemeral.ts'
 import * as fifth from './0005-rate-limits.ts'
+import * as sixth from './0006-search-and-reports.ts'
 
 /** Forward only, in this order, never changed once released. */
 const migrations: Record<string, Migration> = {
@@ -13,6 +14,7 @@ const migrations: Record<string, Migration> = {
   '0003-rooms': third,
   '0004-ephemeral': fourth,
   '0005-rate-limits': fifth,
+  '0006-search-and-reports': sixth,
 }
 
 /**

@@ -14,6 +14,7 @@ import { createReading, type Reading } from './reading.ts'
 import { createRemoteDirectory, type RemoteDirectory } from './remote-directory.ts'
 import { createReports, type Reports } from './reports.ts'
 import { createServerAcl, type ServerAcl } from './server-acl.ts'
+import { createServing, type Serving } from './serving.ts'
 import { createSpaces, type Spaces } from './spaces/spaces.ts'
 import { createSpeaking, type Speaking } from './speaking.ts'
 import { createStateCheck } from './state-checks.ts'
@@ -35,6 +36,7 @@ export type Rooms = {
   reports: Reports
   incoming: Incoming
   outgoing: OutgoingEvents
+  serving: Serving
 }
 
 export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versions'>): Rooms {
@@ -54,5 +56,6 @@ export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versio
     acl,
     incoming: createIncoming(parts, writer, acl),
     outgoing: createOutgoingEvents(parts),
+    serving: createServing(parts, acl),
   }
 }

@@ -89,3 +89,16 @@ export async function relatedEvents(
 
 /** What one statement has room for. */
 const MAX_CHOICES = 100
+
+/** Events that are at most so deep in their room, the deepest first, accepted or not. */
+export async function eventsUpToDepth(db: Db, roomId: RoomId, depth: number, limit: number): Promise<EventRow[]> {
+  return db
+    .selectFrom('events')
+    .selectAll()
+    .where('room_id', '=', roomId)
+    .where('depth', '<=', depth)
+    .orderBy('depth', 'desc')
+    .orderBy('position', 'desc')
+    .limit(limit)
+    .execute()
+}

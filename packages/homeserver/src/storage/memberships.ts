@@ -111,6 +111,21 @@ const selectLocalMember = prepared<{ roomId: RoomId }, { user_id: UserId }>((db,
     .limit(1),
 )
 
+const selectMemberOf = prepared<{ roomId: RoomId; serverName: ServerName }, { user_id: UserId }>((db, value) =>
+  db
+    .selectFrom('memberships')
+    .select('user_id')
+    .where('room_id', '=', value('roomId'))
+    .where('membership', '=', 'join')
+    .where('server_name', '=', value('serverName'))
+    .limit(1),
+)
+
+/** Whether a user of a server is in a room. */
+export async function hasMemberOf(db: Db, roomId: RoomId, serverName: ServerName): Promise<boolean> {
+  return (await selectMemberOf(db, { roomId, serverName })).rows.length > 0
+}
+
 /** Whether one of our own users is in a room. */
 export async function hasLocalMember(db: Db, roomId: RoomId): Promise<boolean> {
   return (await selectLocalMember(db, { roomId })).rows.length > 0

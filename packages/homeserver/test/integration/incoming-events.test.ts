@@ -1,58 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { ROOM_VERSIONS } from '../../src/state/room-versions.ts'
-import { forEachDatabase, onSqlite, type TestDatabase } from '../support/databases.ts'
-import { enterRoom, pdusOf } from '../support/remote-in-room.ts'
-import { testNetwork } from '../support/test-network.ts'
-
-const U = '@u:far.example'
-
-/** Alice's public room on hs1, with a user of a scripted remote in it. */
-async function roomWithRemote(database: TestDatabase, options: { version?: string; creation?: object } = {}) {
-  const { version = '11', creation = {} } = options
-  const network = await testNetwork(['hs1'], { database, realRooms: true })
-  const { hs1 } = network.servers
-  const alice = await hs1.register('alice')
-  const created = await alice.request('POST', '/createRoom', {
-    room_version: version,
-    preset: 'public_chat',
-    ...creation,
-  })
-  assert.equal(created.status, 200, JSON.stringify(created.body))
-  const remote = network.remote('far.example')
-  const roomId = created.body.room_id as string
-  const room = await enterRoom(remote, hs1, roomId, U)
-  const rowOf = (eventId: string) =>
-    hs1.homeserver.ctx.store.db
-      .selectFrom('events')
-      .selectAll()
-      .where('event_id', '=', eventId as never)
-      .executeTakeFirst()
-  const statusOf = async (eventId: string) => {
-    const row = await rowOf(eventId)
-    return row && (row.position === null ? 'outlier' : row.status)
-  }
-  const stateOf = async (type: string) =>
-    (
-      await hs1.homeserver.ctx.store.db
-        .selectFrom('current_state')
-        .select('event_id')
-        .where('room_id', '=', roomId as never)
-        .where('type', '=', type)
-        .executeTakeFirst()
-    )?.event_id
-  const message = (body: string, more = {}) =>
-    room.make({ type: 'm.room.message', sender: U, content: { msgtype: 'm.text', body }, ...more })
-  const send = async (...events: { pdu: object }[]) => {
-    const answer = await remote.sendPdus(
-      'hs1',
-      events.map((event) => event.pdu),
-    )
-    assert.equal(answer.status, 200, JSON.stringify(answer.body))
-    return answer.body.pdus
-  }
-  return { ...network, hs1, alice, remote, room, roomId, rowOf, statusOf, stateOf, message, send }
-}
+import { forEachDatabase, onSqlite } from '../support/databases.ts'
+import { pdusOf, roomWithRemote } from '../support/remote-in-room.ts'
 
 onSqlite((database) => {
   describe('in every room version', () => {

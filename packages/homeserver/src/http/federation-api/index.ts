@@ -2,6 +2,9 @@ import type { Context } from '../../context.ts'
 import type { App } from '../app.ts'
 import { requireSignature } from '../federation-auth.ts'
 import type { Spend } from '../rate-limits.ts'
+import { backfill } from './backfill.ts'
+import { eventAuth } from './event-auth.ts'
+import { events } from './events.ts'
 import { keysQuery } from './keys-query.ts'
 import { keysServer } from './keys-server.ts'
 import { openId } from './openid.ts'
@@ -18,6 +21,9 @@ import { version } from './version.ts'
 export function federationApi(app: App, ctx: Context, spend: Spend): void {
   requireSignature(app, ctx, spend)
   version(app)
+  backfill(app, ctx)
+  eventAuth(app, ctx)
+  events(app, ctx)
   keysServer(app, ctx)
   keysQuery(app, ctx)
   openId(app, ctx)

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import type { EventRow } from './events.ts'
 import type { Db } from './store.ts'
@@ -39,7 +40,8 @@ export async function placeAtPosition(db: Db, roomId: RoomId, position: number):
     .select(['depth', 'position'])
     .where('room_id', '=', roomId)
     .where('status', '=', 'accepted')
-    .where('position', '<=', position)
+    // As an expression, so that the index of the order is taken: the newest events come first.
+    .where(sql<boolean>`position + 0 <= ${position}`)
     .orderBy('depth', 'desc')
     .orderBy('position', 'desc')
     .limit(1)

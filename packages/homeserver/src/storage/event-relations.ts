@@ -45,8 +45,9 @@ async function childrenOf(
   let children = db
     .selectFrom('events as child')
     .innerJoin('events as parent', 'parent.event_id', 'child.relates_to')
-    .selectAll('child')
     .select([
+      'child.event_id',
+      'child.rel_type',
       sql<number>`row_number() over (partition by child.relates_to, child.rel_type order by
         case when ${isEdit} then child.origin_server_ts else child.depth end desc,
         case when ${isEdit} then 0 else child.position end desc, child.event_id desc)`.as('nth'),
@@ -58,7 +59,8 @@ async function childrenOf(
     .where('child.rel_type', 'in', Object.keys(KEPT))
     .where('child.status', '=', 'accepted')
     .where('child.position', 'is not', null)
-    .whereRef('child.room_id', '=', 'parent.room_id')
+    // Concatenated, so that no index of rooms is taken: the way leads from the parents to their children.
+    .where(sql<boolean>`child.room_id || '' = parent.room_id`)
     .where((eb) =>
       eb.or([
         eb('child.rel_type', '!=', 'm.replace'),
@@ -72,13 +74,20 @@ async function childrenOf(
       ]),
     )
   if (ignored.length > 0) children = children.where('child.sender', 'not in', ignored)
+  // The wire forms are read of those few that are kept only.
   const rows = await db
-    .selectFrom(children.as('children'))
-    .selectAll()
+    .selectFrom(children.as('found'))
+    .innerJoin('events', 'events.event_id', 'found.event_id')
+    .selectAll('events')
+    .select(['found.total', 'found.participated'])
     .where((eb) =>
-      eb.or(Object.entries(KEPT).map(([type, kept]) => eb.and([eb('rel_type', '=', type), eb('nth', '<=', kept)]))),
+      eb.or(
+        Object.entries(KEPT).map(([type, kept]) =>
+          eb.and([eb('found.rel_type', '=', type), eb('found.nth', '<=', kept)]),
+        ),
+      ),
     )
-    .orderBy('nth')
+    .orderBy('found.nth')
     .execute()
-  return rows as unknown as RelatedRow[]
+  return rows as RelatedRow[]
 }

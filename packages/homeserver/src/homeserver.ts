@@ -166,7 +166,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       isDenied: (roomId, server) => rooms.acl.denies(roomId, server),
     },
     fullyRead: users.fullyRead,
-    onRead: async () => {},
+    onRead: users.notifications.markRead,
     wakeSender,
   })
   const sync = createSync(store, clock, {
@@ -199,7 +199,12 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
         await deviceLists.introduce(tx, userIds, servers)
         await ephemeral.introduce(tx, userIds, servers)
       },
-      eventsAdded: async () => {},
+      async eventsAdded(tx, added) {
+        for (const { event, version, position } of added) {
+          if (position < 0) continue
+          await users.notifications.countUnread(tx, { position, ...(await rooms.pushFacts(tx.db, event, version)) })
+        }
+      },
       wakeSender,
     },
   })
@@ -234,6 +239,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       await rooms.outgoing.cleanUp()
       await cleanUpLimits(store, clock.now())
       await ephemeral.cleanUp(clock.now())
+      await users.notifications.forgetOld(clock.now())
       return { more: false, nextAt: clock.now() + CLEAN_UP_INTERVAL_MS }
     },
   })

@@ -1,5 +1,7 @@
+import type { RoomEvent } from '../matrix/events.ts'
 import type { RoomId, UserId } from '../matrix/ids.ts'
 import type { RoomVersion } from '../state/room-versions.ts'
+import type { Db } from '../storage/store.ts'
 import { type AliasResolver, createAliasResolver } from './alias-resolver.ts'
 import { type Aliases, createAliases } from './aliases.ts'
 import { createRoom } from './create.ts'
@@ -10,6 +12,7 @@ import { createMembers, type Members } from './members.ts'
 import { createOutgoingEvents, type OutgoingEvents } from './outgoing.ts'
 import type { RoomParts } from './ports.ts'
 import { createPublicRooms, type PublicRooms } from './public-rooms.ts'
+import { createPushFacts, type RoomPushFacts } from './push-facts.ts'
 import { createReading, type Reading } from './reading.ts'
 import { createRemoteDirectory, type RemoteDirectory } from './remote-directory.ts'
 import { createReports, type Reports } from './reports.ts'
@@ -35,6 +38,8 @@ export type Rooms = {
   reading: Reading
   reports: Reports
   incoming: Incoming
+  /** What push rules ask about an event that is being added. */
+  pushFacts(db: Db, event: RoomEvent, version: RoomVersion): Promise<RoomPushFacts>
   outgoing: OutgoingEvents
   serving: Serving
 }
@@ -55,6 +60,7 @@ export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versio
     reports: createReports(parts),
     acl,
     incoming: createIncoming(parts, writer, acl),
+    pushFacts: createPushFacts(parts),
     outgoing: createOutgoingEvents(parts),
     serving: createServing(parts, acl),
   }

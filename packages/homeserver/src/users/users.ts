@@ -9,6 +9,7 @@ import { type Accounts, createAccounts } from './accounts.ts'
 import { createAttempts } from './attempts.ts'
 import { createFilters, type Filters } from './filters.ts'
 import { createLogin, createPasswordCheck, type Login } from './login.ts'
+import { createNotifications, type Notifications } from './notifications.ts'
 import { createPasswords } from './passwords.ts'
 import { createProfiles, type Profiles, type RemoteProfile } from './profiles.ts'
 import { createPushRules, type PushRules } from './push-rules.ts'
@@ -32,6 +33,7 @@ export type Users = Pick<Accounts, 'exists' | 'create'> &
   AccountData &
   Filters & {
     pushRules: PushRules
+    notifications: Notifications
     tags: Tags
     /** Lets a logged-in user confirm a request. */
     confirm: Uia['confirm']
@@ -93,6 +95,7 @@ export function createUsers(dependencies: UsersDependencies): Users {
     ...createAccountData(store, pushRules),
     ...createFilters(store),
     pushRules,
+    notifications: createNotifications(store, clock),
     tags: createTags(store),
     confirm: uia.confirm,
     ensureFirstToken: tokens.ensureFirst,

@@ -16,6 +16,7 @@ import { keys } from './keys.ts'
 import { listPublicRooms } from './list-public-rooms.ts'
 import { login } from './login.ts'
 import { logout } from './logout.ts'
+import { notifications } from './notifications.ts'
 import { presence } from './presence.ts'
 import { profile } from './profile.ts'
 import { pushRules } from './pushrules.ts'
@@ -75,6 +76,7 @@ export function clientApi(app: App, ctx: Context): void {
   readMarkers(app, ctx)
   presence(app, ctx)
   tags(app, ctx)
+  notifications(app, ctx)
   relations(app, ctx)
   search(app, ctx)
   reportContent(app, ctx)

@@ -4,6 +4,7 @@ import type { RoomVersion } from '../state/room-versions.ts'
 import type { Db } from '../storage/store.ts'
 import { type AliasResolver, createAliasResolver } from './alias-resolver.ts'
 import { type Aliases, createAliases } from './aliases.ts'
+import { createBackfill } from './backfill/backfill.ts'
 import { createRoom } from './create.ts'
 import type { RoomWish } from './creation.ts'
 import { createEvents } from './events.ts'
@@ -56,7 +57,7 @@ export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versio
     directory: { ...createPublicRooms(parts, writer), ...createRemoteDirectory(parts) },
     aliases: { ...createAliases(parts, writer), ...aliasResolver },
     spaces: createSpaces(parts, aliasResolver),
-    reading: createReading(parts),
+    reading: createReading(parts, createBackfill(parts, writer)),
     reports: createReports(parts),
     acl,
     incoming: createIncoming(parts, writer, acl),

@@ -30,6 +30,7 @@ import { createWorkerLoop } from './platform/worker-loop.ts'
 import { roomFacts } from './rooms/room-facts.ts'
 import { createRooms } from './rooms/rooms.ts'
 import { sharedRooms as roomsShared } from './rooms/shared-rooms.ts'
+import { guestsAmong } from './storage/accounts.ts'
 import { type Backend, postgresBackend, sqliteBackend } from './storage/dialect.ts'
 import { oneTimeKeyCounts, unusedFallbackKeyTypes } from './storage/one-time-keys.ts'
 import { settleServerName } from './storage/server-info.ts'
@@ -187,6 +188,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     serverName,
     signingKey,
     profileOf: users.publicProfile,
+    localUsers: { exists: users.exists, guestsAmong, blocksInvites: users.blocksInvites },
     remote: {
       request: federation.request,
       isAllowed: federation.isAllowed,

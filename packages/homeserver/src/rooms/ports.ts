@@ -7,7 +7,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { Logger } from '../platform/logger.ts'
 import type { Random } from '../platform/random.ts'
 import type { RoomVersion } from '../state/room-versions.ts'
-import type { Store, Tx } from '../storage/store.ts'
+import type { Db, Store, Tx } from '../storage/store.ts'
 import type { Events } from './events.ts'
 import type { States } from './states.ts'
 import type { Versions } from './versions.ts'
@@ -41,6 +41,15 @@ export type RemoteServers = {
   ): Promise<{ key: KeyObject } | undefined>
 }
 
+/** Our users, as far as their membership of rooms depends on it. */
+export type LocalUsers = {
+  exists(userId: UserId): Promise<boolean>
+  /** Which of them are guests. */
+  guestsAmong(db: Db, userIds: readonly UserId[]): Promise<UserId[]>
+  /** Whether a user wants no invitations. Client-server API, "Invite permission". */
+  blocksInvites(userId: UserId): Promise<boolean>
+}
+
 export type AddedEvent = { event: RoomEvent; version: RoomVersion; position: number }
 
 /** What every part of rooms is built with. */
@@ -56,6 +65,7 @@ export type RoomParts = {
   versions: Versions
   watchers: RoomWatchers
   remote: RemoteServers
+  localUsers: LocalUsers
   /** What goes into the membership events of one of our users; nothing for others. */
   profileOf(userId: UserId): Promise<{ displayname?: string; avatar_url?: string }>
 }

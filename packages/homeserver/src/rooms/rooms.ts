@@ -10,6 +10,7 @@ import type { RoomWish } from './creation.ts'
 import { createEvents } from './events.ts'
 import { createIncoming, type Incoming } from './incoming/incoming.ts'
 import { createMembers, type Members } from './members.ts'
+import { seeGuestsOut } from './membership/guest-access.ts'
 import { createOutgoingEvents, type OutgoingEvents } from './outgoing.ts'
 import type { RoomParts } from './ports.ts'
 import { createPublicRooms, type PublicRooms } from './public-rooms.ts'
@@ -47,13 +48,13 @@ export type Rooms = {
 
 export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versions'>): Rooms {
   const parts: RoomParts = { ...given, events: createEvents(), states: createStates(), versions: createVersions() }
-  const writer = createRoomWriter(parts)
+  const writer = createRoomWriter(parts, (room, before) => seeGuestsOut(parts, room, before))
   const aliasResolver = createAliasResolver(parts)
   const acl = createServerAcl(parts)
   return {
     create: (creator, version, wish) => createRoom(parts, writer, creator, version, wish),
     speaking: createSpeaking(parts, writer, createStateCheck(parts, aliasResolver.resolve)),
-    members: createMembers(parts, writer),
+    members: createMembers(parts, writer, acl, aliasResolver.resolve),
     directory: { ...createPublicRooms(parts, writer), ...createRemoteDirectory(parts) },
     aliases: { ...createAliases(parts, writer), ...aliasResolver },
     spaces: createSpaces(parts, aliasResolver),

@@ -31,7 +31,11 @@ export type RoomWriter = {
   writeNew<T>(roomId: RoomId, version: RoomVersion, task: (room: WritableRoom) => Promise<T>): Promise<T>
 }
 
-export function createRoomWriter({ store, clock, states }: Pick<RoomParts, 'store' | 'clock' | 'states'>): RoomWriter {
+/** @param settle does what has to follow what a task has changed, in the same transaction */
+export function createRoomWriter(
+  { store, clock, states }: Pick<RoomParts, 'store' | 'clock' | 'states'>,
+  settle: (room: WritableRoom, before: Readonly<WritableRoom>) => Promise<void> = async () => {},
+): RoomWriter {
   // Whoever waits for another writer of the same room does so without a connection to the database.
   const lock = createKeyedLock()
 
@@ -48,6 +52,7 @@ export function createRoomWriter({ store, clock, states }: Pick<RoomParts, 'stor
     const room = await open(tx, roomId)
     const before = { ...room }
     const result = await task(room)
+    await settle(room, before)
     if (hasChanged(before, room)) await saveRoom(tx.db, { ...room, stateGroup: room.current?.id ?? null })
     return result
   }

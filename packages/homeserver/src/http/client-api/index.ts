@@ -27,6 +27,7 @@ import { relations } from './relations.ts'
 import { reportContent } from './report-content.ts'
 import { roomHistory } from './room-history.ts'
 import { roomMembers } from './room-members.ts'
+import { roomMembership } from './room-membership.ts'
 import { roomSend } from './room-send.ts'
 import { roomState } from './room-state.ts'
 import { roomSummary } from './room-summary.ts'
@@ -63,6 +64,7 @@ export function clientApi(app: App, ctx: Context): void {
   crossSigning(app, ctx)
   toDevice(app, ctx)
   createRoomRoutes(app, ctx)
+  roomMembership(app, ctx)
   roomSend(app, ctx)
   roomState(app, ctx)
   directory(app, ctx)

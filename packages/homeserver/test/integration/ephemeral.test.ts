@@ -15,7 +15,7 @@ async function aRoom(database: TestDatabase) {
   const network = await testNetwork(['hs1'], { database, realRooms: true })
   const { hs1 } = network.servers
   const [alice, bob] = [await hs1.register('alice'), await hs1.register('bob')]
-  const room = await testRoom(hs1, alice)
+  const room = await testRoom(alice)
   await room.change(bob, bob, 'join')
   const far = network.remote('far.example')
   const there = await enterRoom(far, hs1, room.roomId, FAR_USER)

@@ -197,6 +197,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     watchers: {
       startTracking: deviceLists.startTracking,
       stopTracking: deviceLists.stopTracking,
+      succeeded: users.followSuccession,
       async serversJoined(tx, userIds, servers) {
         await deviceLists.introduce(tx, userIds, servers)
         await ephemeral.introduce(tx, userIds, servers)

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { RoomEvent } from '../matrix/events.ts'
 import type { FederationAnswer, FederationRequest } from '../matrix/federation.ts'
-import type { ServerName, UserId } from '../matrix/ids.ts'
+import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import type { SigningKey } from '../matrix/signing.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Logger } from '../platform/logger.ts'
@@ -20,11 +20,16 @@ export type RoomWatchers = {
   stopTracking(tx: Tx, userIds: readonly UserId[]): Promise<void>
   /** Our users whose devices these servers have to be told of, since they are in a room together from now on. */
   serversJoined(tx: Tx, userIds: readonly UserId[], servers: readonly ServerName[]): Promise<void>
+  /** One of our users has joined the room that a room was upgraded to. */
+  succeeded(tx: Tx, userId: UserId, succession: Succession): Promise<void>
   /** Events that clients are shown, in order. */
   eventsAdded(tx: Tx, events: readonly AddedEvent[]): Promise<void>
   /** Called after the commit, with the destinations that are owed something. */
   wakeSender(destinations: readonly ServerName[]): void
 }
+
+/** A room, and the one that it was upgraded to. */
+export type Succession = { from: RoomId; to: RoomId }
 
 /** Other servers, as rooms ask them. Never from inside a transaction. */
 export type RemoteServers = {

@@ -24,6 +24,7 @@ import { createSpaces, type Spaces } from './spaces/spaces.ts'
 import { createSpeaking, type Speaking } from './speaking.ts'
 import { createStateCheck } from './state-checks.ts'
 import { createStates } from './states.ts'
+import { createUpgrading, type Upgrading } from './upgrade.ts'
 import { createVersions } from './versions.ts'
 import { createRoomWriter } from './writable-room.ts'
 
@@ -37,6 +38,7 @@ export type Rooms = {
   aliases: Aliases & AliasResolver
   directory: PublicRooms & RemoteDirectory
   spaces: Spaces
+  upgrade: Upgrading
   reading: Reading
   reports: Reports
   incoming: Incoming
@@ -59,6 +61,7 @@ export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versio
     aliases: { ...createAliases(parts, writer), ...aliasResolver },
     spaces: createSpaces(parts, aliasResolver),
     reading: createReading(parts, createBackfill(parts, writer)),
+    upgrade: createUpgrading(parts, writer),
     reports: createReports(parts),
     acl,
     incoming: createIncoming(parts, writer, acl),

@@ -29,6 +29,8 @@ export type RoomWriter = {
   write<T>(roomId: RoomId, task: (room: WritableRoom) => Promise<T>): Promise<T>
   /** The same for a room that may not be known yet. */
   writeNew<T>(roomId: RoomId, version: RoomVersion, task: (room: WritableRoom) => Promise<T>): Promise<T>
+  /** The same in a transaction that runs already, for a room that nobody else can know of yet. */
+  writeWithin<T>(tx: Tx, roomId: RoomId, version: RoomVersion, task: (room: WritableRoom) => Promise<T>): Promise<T>
 }
 
 /** @param settle does what has to follow what a task has changed, in the same transaction */
@@ -57,15 +59,16 @@ export function createRoomWriter(
     return result
   }
 
+  async function runNew<T>(tx: Tx, roomId: RoomId, version: RoomVersion, task: (room: WritableRoom) => Promise<T>) {
+    await addRoom(tx.db, roomId, version.id, clock.now())
+    return run(tx, roomId, task)
+  }
+
   return {
     write: (roomId, task) => lock(roomId, () => store.transaction((tx) => run(tx, roomId, task))),
     writeNew: (roomId, version, task) =>
-      lock(roomId, () =>
-        store.transaction(async (tx) => {
-          await addRoom(tx.db, roomId, version.id, clock.now())
-          return run(tx, roomId, task)
-        }),
-      ),
+      lock(roomId, () => store.transaction((tx) => runNew(tx, roomId, version, task))),
+    writeWithin: runNew,
   }
 }
 

@@ -18,6 +18,7 @@ import { createRegistrationTokens, type RegistrationTokens } from './registratio
 import type { Sessions } from './sessions.ts'
 import { createSharedSecretRegistration, type SharedSecretRegistration } from './shared-secret-registration.ts'
 import { createShortLivedTokens, type ShortLivedTokens } from './short-lived-tokens.ts'
+import { createSuccessorRooms, type SuccessorRooms } from './successor-rooms.ts'
 import { createTags, type Tags } from './tags.ts'
 import { createUia, type Uia } from './uia.ts'
 import { createStages } from './uia-stages.ts'
@@ -31,6 +32,7 @@ export type Users = Pick<Accounts, 'exists' | 'create'> &
   Pick<ShortLivedTokens, 'newLoginToken' | 'newOpenIdToken' | 'openIdUser'> &
   Profiles &
   AccountData &
+  SuccessorRooms &
   Filters & {
     pushRules: PushRules
     notifications: Notifications
@@ -93,6 +95,7 @@ export function createUsers(dependencies: UsersDependencies): Users {
     ...shortLivedTokens,
     ...createProfiles(store, serverName, remoteProfile),
     ...createAccountData(store, pushRules),
+    ...createSuccessorRooms(),
     ...createFilters(store),
     pushRules,
     notifications: createNotifications(store, clock),

@@ -31,6 +31,7 @@ import { roomMembership } from './room-membership.ts'
 import { roomSend } from './room-send.ts'
 import { roomState } from './room-state.ts'
 import { roomSummary } from './room-summary.ts'
+import { roomUpgrades } from './room-upgrades.ts'
 import { search } from './search.ts'
 import { spaceHierarchy } from './space-hierarchy.ts'
 import { syncRoutes } from './sync.ts'
@@ -71,6 +72,7 @@ export function clientApi(app: App, ctx: Context): void {
   listPublicRooms(app, ctx)
   spaceHierarchy(app, ctx)
   roomSummary(app, ctx)
+  roomUpgrades(app, ctx)
   roomHistory(app, ctx)
   roomMembers(app, ctx)
   typing(app, ctx)

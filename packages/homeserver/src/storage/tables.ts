@@ -160,6 +160,7 @@ export type DevicesTable = {
   device_keys: string | null
   last_seen_ip: string | null
   last_seen_at: number | null
+  last_seen_user_agent: string | null
   created_at: number
 }
 

@@ -36,9 +36,12 @@ import { search } from './search.ts'
 import { spaceHierarchy } from './space-hierarchy.ts'
 import { syncRoutes } from './sync.ts'
 import { tags } from './tags.ts'
+import { thirdPartyIdentifiers } from './third-party-identifiers.ts'
+import { thirdPartyNetworks } from './third-party-networks.ts'
 import { toDevice } from './to-device.ts'
 import { typing } from './typing.ts'
 import { versions } from './versions.ts'
+import { voip } from './voip.ts'
 import { wellKnown } from './wellknown.ts'
 import { whoami } from './whoami.ts'
 
@@ -51,6 +54,7 @@ export function clientApi(app: App, ctx: Context): void {
   login(app, ctx)
   logout(app, ctx)
   account(app, ctx)
+  thirdPartyIdentifiers(app, ctx)
   sharedSecretRegistration(app, ctx)
   whoami(app, ctx)
   capabilities(app, ctx)
@@ -85,5 +89,7 @@ export function clientApi(app: App, ctx: Context): void {
   search(app, ctx)
   reportContent(app, ctx)
   syncRoutes(app, ctx)
+  thirdPartyNetworks(app, ctx)
+  voip(app, ctx)
   deviceListRefresh(app, ctx)
 }

@@ -98,6 +98,7 @@ function sharedRoomsOf(members: ReadonlySet<string>): SharedRooms {
   return {
     sharing: async (_db, userId, others) => new Set(others.filter((other) => other !== userId && members.has(other))),
     localUsers: async () => [...members] as UserId[],
+    movements: async () => ({ met: [], parted: [] }),
     servers: async (_db, userId) =>
       [...new Set(([...members] as UserId[]).map(serverNameOf))].filter((name) => name !== serverNameOf(userId)),
   }

@@ -30,7 +30,6 @@ import { createWorkerLoop } from './platform/worker-loop.ts'
 import { roomFacts } from './rooms/room-facts.ts'
 import { createRooms } from './rooms/rooms.ts'
 import { sharedRooms as roomsShared } from './rooms/shared-rooms.ts'
-import { guestsAmong } from './storage/accounts.ts'
 import { type Backend, postgresBackend, sqliteBackend } from './storage/dialect.ts'
 import { oneTimeKeyCounts, unusedFallbackKeyTypes } from './storage/one-time-keys.ts'
 import { settleServerName } from './storage/server-info.ts'
@@ -124,7 +123,6 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       allowPrivate: settings.federationAllowPrivate,
       deny: settings.federationDeny,
       allow: settings.federationAllow,
-      rateLimits,
       retries: settings.deviceLists,
       oldKeys: await loadOldKeys({ store, dataDir }),
     },
@@ -168,18 +166,8 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       isDenied: (roomId, server) => rooms.acl.denies(roomId, server),
     },
     fullyRead: users.fullyRead,
-    onRead: users.notifications.markRead,
+    onRead: async () => {},
     wakeSender,
-  })
-  const sync = createSync(store, clock, {
-    accountData: users.accountDataEvents,
-    deviceLists: deviceLists.news,
-    toDevice: toDevice.read,
-    acknowledgeToDevice: toDevice.acknowledge,
-    keyCounts: async (userId, deviceId) => ({
-      oneTimeKeys: await oneTimeKeyCounts(store.db, userId, deviceId),
-      unusedFallbackKeyTypes: await unusedFallbackKeyTypes(store.db, userId, deviceId),
-    }),
   })
   const rooms = createRooms({
     store,
@@ -189,7 +177,6 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     serverName,
     signingKey,
     profileOf: users.publicProfile,
-    localUsers: { exists: users.exists, guestsAmong, blocksInvites: users.blocksInvites },
     remote: {
       request: federation.request,
       isAllowed: federation.isAllowed,
@@ -198,17 +185,11 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     watchers: {
       startTracking: deviceLists.startTracking,
       stopTracking: deviceLists.stopTracking,
-      succeeded: users.followSuccession,
       async serversJoined(tx, userIds, servers) {
         await deviceLists.introduce(tx, userIds, servers)
         await ephemeral.introduce(tx, userIds, servers)
       },
-      async eventsAdded(tx, added) {
-        for (const { event, version, position } of added) {
-          if (position < 0) continue
-          await users.notifications.countUnread(tx, { position, ...(await rooms.pushFacts(tx.db, event, version)) })
-        }
-      },
+      eventsAdded: async () => {},
       wakeSender,
     },
   })
@@ -234,6 +215,22 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       ...Object.entries(ephemeral.receive),
     ]),
   })
+  const sync = createSync(store, clock, {
+    accountData: users.accountDataEvents,
+    deviceLists: deviceLists.news,
+    toDevice: toDevice.read,
+    acknowledgeToDevice: toDevice.acknowledge,
+    keyCounts: async (userId, deviceId) => ({
+      oneTimeKeys: await oneTimeKeyCounts(store.db, userId, deviceId),
+      unusedFallbackKeyTypes: await unusedFallbackKeyTypes(store.db, userId, deviceId),
+    }),
+    rooms: rooms.syncSource,
+    ephemeral: {
+      ...ephemeral,
+      roomAccountDataSince: users.roomAccountDataSince,
+      unreadCounts: async () => new Map(),
+    },
+  })
   const cleaner = createWorkerLoop({
     clock,
     onError: (error) => log.error({ err: error }, 'cleaning up failed'),
@@ -243,7 +240,6 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       await rooms.outgoing.cleanUp()
       await cleanUpLimits(store, clock.now())
       await ephemeral.cleanUp(clock.now())
-      await users.notifications.forgetOld(clock.now())
       return { more: false, nextAt: clock.now() + CLEAN_UP_INTERVAL_MS }
     },
   })

@@ -8,8 +8,8 @@ export type DeviceListNews = { changed: UserId[]; left: UserId[] }
 
 /**
  * Whose lists changed for a user between two positions of the stream: those they share a room with, they themselves,
- * and those whose refresh they asked for. `/sync` and `/keys/changes` both answer with this.
- * Client-server API, "Extensions to /sync", "GET /keys/changes".
+ * those with whom they have come to share one, and those whose refresh they asked for. And with whom they share none any
+ * more. `/sync` and `/keys/changes` both answer with this. Client-server API, "Extensions to /sync", "GET /keys/changes".
  */
 export async function deviceListNews(
   db: Db,
@@ -19,11 +19,13 @@ export async function deviceListNews(
   upTo: number,
 ): Promise<DeviceListNews> {
   if (after >= upTo) return { changed: [], left: [] }
-  const [everybody, noticed] = await Promise.all([changedUsers(db, after, upTo), noticedUsers(db, userId, after, upTo)])
+  const everybody = await changedUsers(db, after, upTo)
+  const noticed = await noticedUsers(db, userId, after, upTo)
+  const { met, parted } = await sharedRooms.movements(db, userId, after, upTo)
+  const candidates = new Set([...everybody, ...met, ...parted])
+  const sharing = candidates.size > 0 ? await sharedRooms.sharing(db, userId, [...candidates]) : new Set<UserId>()
   const changed = new Set(noticed)
-  if (everybody.length > 0) {
-    for (const sharer of await sharedRooms.sharing(db, userId, everybody)) changed.add(sharer)
-    if (everybody.includes(userId)) changed.add(userId)
-  }
-  return { changed: [...changed], left: [] }
+  if (everybody.includes(userId)) changed.add(userId)
+  for (const other of [...everybody, ...met]) if (sharing.has(other)) changed.add(other)
+  return { changed: [...changed], left: parted.filter((other) => other !== userId && !sharing.has(other)) }
 }

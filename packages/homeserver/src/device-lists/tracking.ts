@@ -2,14 +2,19 @@ import type { ServerName, UserId } from '../matrix/ids.ts'
 import type { Db } from '../storage/store.ts'
 
 /**
- * Who shares a room with whom: the one question that device lists ask of rooms. Memberships answer it; tests may.
- * All three answer as of the transaction they are asked in.
+ * Who shares a room with whom: what device lists ask of rooms. Memberships answer it; tests may.
+ * All answer as of the transaction they are asked in.
  */
 export type SharedRooms = {
   /** Which of `others` share a room with `userId`; the user itself never counts. */
   sharing(db: Db, userId: UserId, others: readonly UserId[]): Promise<Set<UserId>>
   /** Our own users who share a room with any of `userIds`, who may be local or remote. */
   localUsers(db: Db, userIds: readonly UserId[]): Promise<UserId[]>
+  /**
+   * Who came to share a room with our `userId` between two positions of the stream (everybody in a room that the user
+   * joined), and who may have ceased to: all who parted in some room, whether or not another one is shared.
+   */
+  movements(db: Db, userId: UserId, after: number, upTo: number): Promise<{ met: UserId[]; parted: UserId[] }>
   /** The other servers that have a user who shares a room with our `userId`. */
   servers(db: Db, userId: UserId): Promise<ServerName[]>
 }

@@ -17,8 +17,7 @@ export function requireAccessToken(app: App, ctx: Context): void {
       if (config.optionalLogin) return
       throw missingToken()
     }
-    const from = { ip: request.ip, userAgent: request.headers['user-agent'] }
-    const requester = await ctx.devices.authenticate(token, from)
+    const requester = await ctx.devices.authenticate(token, request.ip)
     if (!requester) throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'Unrecognized access token')
     if (requester === 'expired') {
       const fields = { soft_logout: true }

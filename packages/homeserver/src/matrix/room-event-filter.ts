@@ -43,7 +43,7 @@ function passesList(
 }
 
 /** `*` stands for any characters. By parts, in time linear in the text for every part: patterns come from outside. */
-function matchesGlob(pattern: string, text: string): boolean {
+export function matchesGlob(pattern: string, text: string): boolean {
   const [first = '', ...rest] = pattern.split('*')
   if (rest.length === 0) return pattern === text
   if (!text.startsWith(first)) return false

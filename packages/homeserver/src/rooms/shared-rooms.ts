@@ -1,6 +1,8 @@
-import type { ServerName, UserId } from '../matrix/ids.ts'
-import { localUsersSharingWith, serversSharingWith, usersSharingWith } from '../storage/memberships.ts'
+import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
+import { joinedMemberIds, localUsersSharingWith, serversSharingWith, usersSharingWith } from '../storage/memberships.ts'
+import { membershipChangesOf, type StateChange, stateChangesBetween } from '../storage/room-state.ts'
 import type { Db } from '../storage/store.ts'
+import { movementsAround } from '../storage/sync-rooms.ts'
 
 /** Who shares a room with whom, by the memberships as of the transaction that asks. */
 export function sharedRooms(serverName: ServerName) {
@@ -11,9 +13,41 @@ export function sharedRooms(serverName: ServerName) {
       found.delete(userId)
       return found
     },
+    /**
+     * Who came to a room that `userId` is in, or was in one that they came to, between two positions of the stream; and
+     * who parted with them in some room, the user's own going included. Others may be shared.
+     */
+    async movements(db: Db, userId: UserId, after: number, upTo: number): Promise<{ met: UserId[]; parted: UserId[] }> {
+      const met = new Set<UserId>()
+      const parted = new Set<UserId>()
+      const around = await movementsAround(db, userId, after, upTo)
+      for (const { user_id: other, membership, prev_membership: before } of around) {
+        if (membership === 'join' && before !== 'join') met.add(other)
+        if (membership !== 'join' && before === 'join') parted.add(other)
+      }
+      const own = await membershipChangesOf(db, userId, after, upTo)
+      for (const other of await joinedMemberIds(db, roomsOf(own, isArrival))) met.add(other)
+      const gone = roomsOf(own, isDeparture)
+      for (const other of await joinedMemberIds(db, gone)) parted.add(other)
+      // Who went from there meanwhile is not among its members any more.
+      for (const change of await stateChangesBetween(db, gone, after, upTo)) {
+        if (isDeparture(change)) parted.add(change.state_key as UserId)
+      }
+      met.delete(userId)
+      parted.delete(userId)
+      return { met: [...met], parted: [...parted] }
+    },
     localUsers: (db: Db, userIds: readonly UserId[]): Promise<UserId[]> => localUsersSharingWith(db, userIds),
     async servers(db: Db, userId: UserId): Promise<ServerName[]> {
       return (await serversSharingWith(db, userId)).filter((server) => server !== serverName)
     },
   }
 }
+
+const isArrival = (change: StateChange) => change.membership === 'join' && change.prev_membership !== 'join'
+const isDeparture = (change: StateChange) =>
+  change.membership !== null && change.membership !== 'join' && change.prev_membership === 'join'
+
+const roomsOf = (changes: readonly StateChange[], isOne: (change: StateChange) => boolean): RoomId[] => [
+  ...new Set(changes.filter(isOne).map((change) => change.room_id)),
+]

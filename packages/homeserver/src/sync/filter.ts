@@ -1,39 +1,62 @@
 import { isObject } from '../matrix/json.ts'
+import { matchesGlob, passesFilter, type RoomEventFilter } from '../matrix/room-event-filter.ts'
 
-/** The part of a filter that chooses events by type. Client-server API, "Filtering", `EventFilter`. */
-export type EventFilter = { types?: string[]; not_types?: string[]; limit?: number }
+/** The part of a filter that chooses events by type and sender. Client-server API, "Filtering", `EventFilter`. */
+export type EventFilter = Pick<RoomEventFilter, 'types' | 'not_types' | 'senders' | 'not_senders' | 'limit'>
 
-/** What `/sync` reads of a filter so far. */
-export type SyncFilter = { account_data?: EventFilter }
+/** Client-server API, "Filtering", `RoomFilter`. */
+export type RoomFilter = {
+  rooms?: readonly string[]
+  not_rooms?: readonly string[]
+  include_leave?: boolean
+  timeline?: RoomEventFilter & { unread_thread_notifications?: boolean }
+  state?: RoomEventFilter
+  ephemeral?: RoomEventFilter
+  account_data?: RoomEventFilter
+}
+
+/** Client-server API, "Filtering", `Filter`. */
+export type SyncFilter = {
+  event_fields?: readonly string[]
+  event_format?: 'client' | 'federation'
+  presence?: EventFilter
+  account_data?: EventFilter
+  room?: RoomFilter
+}
 
 /** The filter in a parsed definition, whose shape was checked where it came in; without one, nothing is filtered. */
 export function syncFilter(definition: unknown): SyncFilter {
   return isObject(definition) ? (definition as SyncFilter) : {}
 }
 
-/** The events that a filter lets through. `*` in a type stands for any characters; `not_types` wins. */
-export function filterEvents<T extends { type: string }>(events: T[], filter: EventFilter | undefined): T[] {
-  if (!filter) return events
-  const { types, not_types: notTypes, limit } = filter
-  const passing = events.filter(
-    ({ type }) =>
-      (types === undefined || types.some((pattern) => matches(pattern, type))) &&
-      !notTypes?.some((pattern) => matches(pattern, type)),
-  )
-  return limit === undefined ? passing : passing.slice(0, Math.max(0, limit))
+/** Whether a filter is about a room at all. */
+export function includesRoom(filter: Pick<RoomFilter, 'rooms' | 'not_rooms'> | undefined, roomId: string): boolean {
+  return filter?.not_rooms?.includes(roomId) !== true && filter?.rooms?.includes(roomId) !== false
 }
 
-/** Glob by parts, in time linear in the type's length for every part: patterns come from outside. */
-function matches(pattern: string, type: string): boolean {
-  const [first = '', ...rest] = pattern.split('*')
-  if (rest.length === 0) return pattern === type
-  if (!type.startsWith(first)) return false
-  const last = rest.pop()!
-  let at = first.length
-  for (const part of rest) {
-    const found = type.indexOf(part, at)
-    if (found < 0) return false
-    at = found + part.length
-  }
-  return type.length - last.length >= at && type.endsWith(last)
+/** Whether a filter lets events of a type through: what can be said before the events are read. */
+export function includesType(filter: RoomEventFilter, type: string): boolean {
+  const { types, not_types: notTypes } = filter
+  const matches = (pattern: string) => matchesGlob(pattern, type)
+  return notTypes?.some(matches) !== true && types?.some(matches) !== false
+}
+
+type Filtered = { type: string; sender?: string | undefined; content?: unknown }
+
+/**
+ * The events that a filter lets through, at most its `limit` of them. `*` in a type stands for any characters; what is
+ * excluded is so even where it is asked for. What has no sender is not chosen by sender.
+ */
+export function filterEvents<T extends Filtered>(events: T[], filter: EventFilter | undefined, roomId = ''): T[] {
+  if (!filter) return events
+  const { senders, not_senders: notSenders, ...rest } = filter as RoomEventFilter
+  const passing = events.filter(({ type, sender, content }) =>
+    passesFilter(sender === undefined ? rest : ({ ...rest, senders, not_senders: notSenders } as RoomEventFilter), {
+      type,
+      sender: sender ?? '',
+      roomId,
+      content,
+    }),
+  )
+  return filter.limit === undefined ? passing : passing.slice(0, filter.limit)
 }

@@ -21,8 +21,12 @@ forEachDatabase((database) => {
 
   test('the first sync has all sections but the changes of device lists', async () => {
     const { alice } = await start()
-    const { next_batch: nextBatch, account_data: data, ...rest } = await alice.sync()
+    const { next_batch: nextBatch, account_data: data, presence, ...rest } = await alice.sync()
     assert.equal(typeof nextBatch, 'string')
+    assert.deepEqual(
+      presence.events.map(({ sender }: { sender: string }) => sender),
+      [alice.userId],
+    )
     assert.deepEqual(
       data.events.map(({ type }: { type: string }) => type),
       ['m.push_rules'],
@@ -44,6 +48,7 @@ forEachDatabase((database) => {
     assert.deepEqual(nothing, {
       next_batch: since,
       account_data: { events: [] },
+      presence: { events: [] },
       to_device: { events: [] },
       device_lists: { changed: [], left: [] },
       device_one_time_keys_count: {},

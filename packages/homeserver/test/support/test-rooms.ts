@@ -78,6 +78,9 @@ export function createTestRooms(): TestRooms {
         const there = userIds.flatMap((userId) => [...company(userId)].filter((member) => member !== userId))
         return [...new Set(there.filter((member) => serverNameOf(member) === serverName))]
       },
+      async movements() {
+        return { met: [], parted: [] }
+      },
       async servers(_db, userId) {
         const servers = new Set([...company(userId)].map(serverNameOf))
         servers.delete(serverName as ServerName)

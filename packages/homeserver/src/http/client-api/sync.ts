@@ -12,7 +12,14 @@ const MAX_TIMEOUT_MS = 10 * 60_000
 
 const text = Type.Optional(Type.String())
 const syncSchema = {
-  querystring: Type.Object({ since: text, timeout: text, filter: text, full_state: text, set_presence: text }),
+  querystring: Type.Object({
+    since: text,
+    timeout: text,
+    filter: text,
+    full_state: text,
+    set_presence: text,
+    use_state_after: text,
+  }),
 }
 const changesSchema = { querystring: Type.Object({ from: Type.String(), to: text }) }
 
@@ -20,7 +27,14 @@ const changesSchema = { querystring: Type.Object({ from: Type.String(), to: text
 export function syncRoutes(app: App, ctx: Context): void {
   for (const prefix of ['/_matrix/client/v3', '/_matrix/client/r0']) {
     app.get(`${prefix}/sync`, { schema: syncSchema, config: { guests: true } }, async (request, reply) => {
-      const { since, timeout, filter, full_state: fullState, set_presence: presence = 'online' } = request.query
+      const {
+        since,
+        timeout,
+        filter,
+        full_state: fullState,
+        use_state_after: stateAfter,
+        set_presence: presence = 'online',
+      } = request.query
       if (!isPresence(presence)) throw invalidParam('set_presence is none of online, unavailable and offline')
       const timeoutMs = Math.min(milliseconds(timeout), MAX_TIMEOUT_MS)
       const gone = new AbortController()
@@ -30,6 +44,7 @@ export function syncRoutes(app: App, ctx: Context): void {
         since: since === undefined || since === '' ? undefined : token(since, 'since'),
         timeoutMs,
         fullState: fullState === 'true',
+        stateAfter: stateAfter === 'true',
         filter: await filterOf(ctx, request.requester.userId, filter),
         signal: AbortSignal.any([gone.signal, ctx.shutdown]),
       })

@@ -36,6 +36,8 @@ async function createRoomTables(db: Kysely<unknown>): Promise<void> {
     .where(sql.ref('published'), '=', 1)
     .execute()
 
+  await db.schema.createIndex('rooms_by_last_position').on('rooms').column('last_position').execute()
+
   await table('events')
     .addColumn('event_id', 'text', (c) => c.primaryKey())
     .addColumn('room_id', 'text', (c) => c.notNull())
@@ -135,6 +137,12 @@ async function createStateTables(db: Kysely<unknown>): Promise<void> {
     .columns(['state_key', 'position'])
     .where(sql.ref('membership'), 'is not', null)
     .execute()
+  await db.schema
+    .createIndex('membership_changes_by_position')
+    .on('state_changes')
+    .column('position')
+    .where(sql.ref('membership'), 'is not', null)
+    .execute()
 }
 
 async function createMembershipTables(db: Kysely<unknown>): Promise<void> {
@@ -158,6 +166,12 @@ async function createMembershipTables(db: Kysely<unknown>): Promise<void> {
     .createIndex('memberships_by_server')
     .on('memberships')
     .columns(['room_id', 'membership', 'server_name'])
+    .execute()
+  await db.schema
+    .createIndex('memberships_local_by_position')
+    .on('memberships')
+    .columns(['user_id', 'position'])
+    .where(sql.ref('is_local'), '=', 1)
     .execute()
   await db.schema
     .createIndex('memberships_local')

@@ -1,0 +1,35 @@
+import type { StateMap } from '../matrix/events.ts'
+import type { UserId } from '../matrix/ids.ts'
+import type { EventRow } from '../storage/events.ts'
+import type { Db } from '../storage/store.ts'
+import type { ClientEvent } from './client-event.ts'
+import { clientEvents, clientState } from './client-events.ts'
+import { formatPlace, placeBefore } from './pagination-token.ts'
+import type { RoomParts } from './ports.ts'
+import { ignoredBy, type Viewer } from './viewers.ts'
+import { type SeenEvent, seenEvents } from './visibility.ts'
+
+/** How `/sync` looks at events of rooms, and shows them. */
+export type SyncSource = {
+  ignoredBy(db: Db, userId: UserId): Promise<ReadonlySet<string>>
+  /** Which of these events a viewer may see, in the same order. See `visibility.ts`. */
+  seen(db: Db, viewer: Viewer, rows: readonly EventRow[]): Promise<SeenEvent[]>
+  /** Events as clients get them, without their room's ID, in the same order. */
+  clientEvents(db: Db, viewer: Viewer, seen: readonly SeenEvent[]): Promise<ClientEvent[]>
+  clientState(db: Db, viewer: Viewer, rows: readonly EventRow[]): Promise<ClientEvent[]>
+  /** The state in a state group. */
+  state(db: Db, group: number): Promise<StateMap>
+  /** The token for `/messages` that stands right before an event. */
+  tokenBefore(row: EventRow): string
+}
+
+export function createSyncSource(parts: RoomParts): SyncSource {
+  return {
+    ignoredBy,
+    seen: (db, viewer, rows) => seenEvents(parts, db, viewer, rows),
+    clientEvents: (db, viewer, seen) => clientEvents(parts, db, viewer, seen, { withRoomId: false, bundled: true }),
+    clientState: (db, viewer, rows) => clientState(parts, db, viewer, rows, { withRoomId: false }),
+    state: async (db, group) => (await parts.states.load(db, group)).map,
+    tokenBefore: (row) => formatPlace(placeBefore(row)),
+  }
+}

@@ -1,0 +1,47 @@
+import { LRUCache } from 'lru-cache'
+import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
+import type { Device } from './ports.ts'
+
+/**
+ * Which membership events devices have been sent, so that they are not sent again ("Lazy-loading room members"). A memory
+ * that may forget: what it does not know is sent once more.
+ */
+export type SentMembers = {
+  /** What a device has that stands at position `since`: answers beyond that may never have reached it. */
+  of(device: Device, since: number | undefined): DeviceMemory
+}
+
+export type DeviceMemory = {
+  has(roomId: RoomId, userId: UserId, eventId: EventId): boolean
+  /** @param upTo the position of the answer that it is sent with */
+  note(roomId: RoomId, userId: UserId, eventId: EventId, upTo: number): void
+}
+
+const DEVICES = 2_000
+const MEMBERS_OF_A_DEVICE = 1_000
+
+type Sent = { eventId: EventId; position: number }
+
+export function createSentMembers(): SentMembers {
+  const devices = new LRUCache<string, LRUCache<string, Sent>>({ max: DEVICES })
+  return {
+    of({ userId, deviceId }, since) {
+      const name = `${userId} ${deviceId}`
+      // Who begins anew has nothing.
+      const sent = (since === undefined ? undefined : devices.get(name)) ?? new LRUCache({ max: MEMBERS_OF_A_DEVICE })
+      devices.set(name, sent)
+      return {
+        has(roomId, userId, eventId) {
+          const known = sent.get(`${roomId} ${userId}`)
+          return known !== undefined && known.eventId === eventId && known.position <= (since ?? 0)
+        },
+        note(roomId, userId, eventId, upTo) {
+          const key = `${roomId} ${userId}`
+          const known = sent.get(key)
+          const isKnown = known?.eventId === eventId && known.position <= (since ?? 0)
+          if (!isKnown) sent.set(key, { eventId, position: upTo })
+        },
+      }
+    },
+  }
+}

@@ -1,0 +1,110 @@
+import type { RoomId } from '../matrix/ids.ts'
+import { passesFilter, type RoomEventFilter } from '../matrix/room-event-filter.ts'
+import type { EventRow } from '../storage/events.ts'
+import type { Db } from '../storage/store.ts'
+import { newestEvents } from '../storage/sync-rooms.ts'
+import { includesRoom } from './filter.ts'
+import type { SeenEvent, SyncRooms, Viewer } from './ports.ts'
+
+/** The timeline of one room: what is shown, oldest first, and whether there is more before it. */
+export type Timeline = { shown: SeenEvent[]; limited: boolean }
+
+/** Where a timeline is looked for: events after one position and up to another; the newest are at hand. */
+export type Stretch = {
+  roomId: RoomId
+  after: number
+  /** One more than are to be shown, if there are so many. Oldest first. */
+  rows: readonly EventRow[]
+  /** Whether the client has nothing of the room: then what came before our server is missing, too. */
+  fromBeginning: boolean
+}
+
+/** What is read further, where the filter (or the room's history visibility) leaves too little: at once, and in all. */
+const FURTHER = 100
+const MOST_FURTHER = 20_000
+const MOST_ROUNDS = 10
+
+type Looking = { stretch: Stretch; kept: SeenEvent[]; oldest: EventRow | undefined; exhausted: boolean }
+
+/**
+ * What a viewer is shown of rooms' timelines: of the events that they may see and the filter lets through, the newest
+ * `limit`. Client-server API, "Syncing".
+ */
+export async function timelines(
+  rooms: SyncRooms,
+  db: Db,
+  viewer: Viewer,
+  stretches: readonly Stretch[],
+  filter: RoomEventFilter,
+  limit: number,
+): Promise<Map<RoomId, Timeline>> {
+  const looking = new Map<RoomId, Looking>()
+  for (const stretch of stretches) {
+    const { rows } = stretch
+    const exhausted = rows.length <= limit || !includesRoom(filter, stretch.roomId)
+    looking.set(stretch.roomId, { stretch, kept: [], oldest: rows[0], exhausted })
+  }
+  await keepVisible(
+    rooms,
+    db,
+    viewer,
+    looking,
+    stretches.flatMap(({ rows }) => rows),
+    filter,
+  )
+  await lookFurther(rooms, db, viewer, looking, filter, limit)
+  return new Map([...looking].map(([roomId, found]) => [roomId, timelineOf(found, limit)]))
+}
+
+async function keepVisible(
+  rooms: SyncRooms,
+  db: Db,
+  viewer: Viewer,
+  looking: ReadonlyMap<RoomId, Looking>,
+  rows: readonly EventRow[],
+  filter: RoomEventFilter,
+): Promise<void> {
+  // What the row says is enough for most of a filter; the rest needs the event.
+  const { contains_url: _, ...byRow } = filter
+  const candidates = rows.filter(({ type, sender, room_id: roomId }) =>
+    passesFilter(byRow, { type, sender, roomId, content: {} }),
+  )
+  if (candidates.length === 0) return
+  const seen = (await rooms.seen(db, viewer, candidates)).filter(({ event }) => passesFilter(filter, event))
+  for (const [roomId, own] of Map.groupBy(seen, ({ row }) => row.room_id)) {
+    const found = looking.get(roomId)!
+    found.kept = [...own, ...found.kept]
+  }
+}
+
+async function lookFurther(
+  rooms: SyncRooms,
+  db: Db,
+  viewer: Viewer,
+  looking: ReadonlyMap<RoomId, Looking>,
+  filter: RoomEventFilter,
+  limit: number,
+): Promise<void> {
+  let read = 0
+  for (let round = 0; round < MOST_ROUNDS && read < MOST_FURTHER; round++) {
+    const wanting = [...looking.values()].filter(({ kept, exhausted }) => !exhausted && kept.length <= limit)
+    if (wanting.length === 0) return
+    const spans = wanting.map(({ stretch: { roomId, after }, oldest }) => {
+      return { roomId, after, upTo: oldest!.position! - 1, limit: FURTHER }
+    })
+    const more = await newestEvents(db, spans)
+    for (const found of wanting) {
+      const rows = more.get(found.stretch.roomId) ?? []
+      found.exhausted = rows.length < FURTHER
+      found.oldest = rows[0] ?? found.oldest
+      read += rows.length
+    }
+    await keepVisible(rooms, db, viewer, looking, [...more.values()].flat(), filter)
+  }
+}
+
+function timelineOf({ stretch, kept, oldest, exhausted }: Looking, limit: number): Timeline {
+  const shown = kept.slice(Math.max(0, kept.length - limit))
+  if (kept.length > limit || !exhausted) return { shown, limited: true }
+  return { shown, limited: stretch.fromBeginning && oldest !== undefined && oldest.type !== 'm.room.create' }
+}

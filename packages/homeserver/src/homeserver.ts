@@ -30,6 +30,7 @@ import { createWorkerLoop } from './platform/worker-loop.ts'
 import { roomFacts } from './rooms/room-facts.ts'
 import { createRooms } from './rooms/rooms.ts'
 import { sharedRooms as roomsShared } from './rooms/shared-rooms.ts'
+import { guestsAmong } from './storage/accounts.ts'
 import { type Backend, postgresBackend, sqliteBackend } from './storage/dialect.ts'
 import { oneTimeKeyCounts, unusedFallbackKeyTypes } from './storage/one-time-keys.ts'
 import { settleServerName } from './storage/server-info.ts'
@@ -123,6 +124,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       allowPrivate: settings.federationAllowPrivate,
       deny: settings.federationDeny,
       allow: settings.federationAllow,
+      rateLimits,
       retries: settings.deviceLists,
       oldKeys: await loadOldKeys({ store, dataDir }),
     },
@@ -166,7 +168,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       isDenied: (roomId, server) => rooms.acl.denies(roomId, server),
     },
     fullyRead: users.fullyRead,
-    onRead: async () => {},
+    onRead: users.notifications.markRead,
     wakeSender,
   })
   const rooms = createRooms({
@@ -177,6 +179,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     serverName,
     signingKey,
     profileOf: users.publicProfile,
+    localUsers: { exists: users.exists, guestsAmong, blocksInvites: users.blocksInvites },
     remote: {
       request: federation.request,
       isAllowed: federation.isAllowed,
@@ -185,11 +188,17 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     watchers: {
       startTracking: deviceLists.startTracking,
       stopTracking: deviceLists.stopTracking,
+      succeeded: users.followSuccession,
       async serversJoined(tx, userIds, servers) {
         await deviceLists.introduce(tx, userIds, servers)
         await ephemeral.introduce(tx, userIds, servers)
       },
-      eventsAdded: async () => {},
+      async eventsAdded(tx, added) {
+        for (const { event, version, position } of added) {
+          if (position < 0) continue
+          await users.notifications.countUnread(tx, { position, ...(await rooms.pushFacts(tx.db, event, version)) })
+        }
+      },
       wakeSender,
     },
   })
@@ -240,6 +249,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       await rooms.outgoing.cleanUp()
       await cleanUpLimits(store, clock.now())
       await ephemeral.cleanUp(clock.now())
+      await users.notifications.forgetOld(clock.now())
       return { more: false, nextAt: clock.now() + CLEAN_UP_INTERVAL_MS }
     },
   })

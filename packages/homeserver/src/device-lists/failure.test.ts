@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { cleanText } from '../matrix/clean-text.ts'
 import type { FederationAnswer } from '../matrix/federation.ts'
-import { cleanText, failureOf } from './failure.ts'
+import { failureOf } from './failure.ts'
 import { describeFailure } from './relay.ts'
 
 const answer = (status: number, body?: unknown): FederationAnswer => ({ kind: 'answer', status, headers: {}, body })

@@ -1,3 +1,4 @@
+import { cleanText } from '../matrix/clean-text.ts'
 import type { FederationAnswer } from '../matrix/federation.ts'
 import { isObject } from '../matrix/json.ts'
 
@@ -23,7 +24,6 @@ export type FetchFailure = {
 /** What a fetch failure means for other users of the same server. */
 export const isDestinationFailure = (failure: FetchFailure) => failure.kind === 'timeout' || failure.kind === 'down'
 
-const MAX_MESSAGE_LENGTH = 200
 /** Would make a client believe that its own session or account is at fault. */
 const ABOUT_THE_CALLER =
   /^M_(UNKNOWN_TOKEN|MISSING_TOKEN|UNAUTHORIZED|USER_(DEACTIVATED|LOCKED|SUSPENDED)|CONSENT_NOT_GIVEN|GUEST_ACCESS_FORBIDDEN)$/
@@ -71,11 +71,4 @@ function errcodeOf(body: unknown): string | undefined {
 function messageOf(body: unknown): string | null {
   if (!isObject(body) || typeof body.error !== 'string') return null
   return cleanText(body.error)
-}
-
-/** A stranger's text, fit to be shown: no control or bidirectional characters, at most 200 characters. */
-export function cleanText(text: string): string {
-  // The slice before the replacement bounds the work, the one after it the result.
-  const clean = text.slice(0, MAX_MESSAGE_LENGTH * 10).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, '')
-  return Array.from(clean).slice(0, MAX_MESSAGE_LENGTH).join('')
 }

@@ -10,9 +10,14 @@ type Device = {
   last_seen_ts?: number
 }
 
+/** `last_seen` in epoch ms. */
+type Connection = { ip: string; last_seen: number; user_agent?: string }
+
 export type OwnDevices = {
   list(userId: UserId): Promise<Device[]>
   get(userId: UserId, deviceId: string): Promise<Device | undefined>
+  /** Where each device was seen last, if it was. Client-server API, "Server Administration". */
+  connections(userId: UserId): Promise<[deviceId: string, connection: Connection | undefined][]>
   /** @returns `false` if there is no such device */
   rename(userId: UserId, deviceId: string, displayName: string): Promise<boolean>
   /** Deletes devices; those that are not there count as deleted. */
@@ -28,6 +33,9 @@ export function createOwnDevices({ store, lists }: DeviceParts): OwnDevices {
     async get(userId, deviceId) {
       const row = await storage.findDevice(store.db, userId, deviceId)
       return row && deviceOf(row)
+    },
+    async connections(userId) {
+      return (await storage.devicesOf(store.db, userId)).map((row) => [row.device_id, connectionOf(row)])
     },
     rename: (userId, deviceId, displayName) =>
       store.transaction(async (tx) => {
@@ -53,4 +61,10 @@ function deviceOf(row: storage.DeviceRow): Device {
     ...(row.last_seen_ip === null ? {} : { last_seen_ip: row.last_seen_ip }),
     ...(row.last_seen_at === null ? {} : { last_seen_ts: row.last_seen_at }),
   }
+}
+
+function connectionOf(row: storage.DeviceRow): Connection | undefined {
+  const { last_seen_ip: ip, last_seen_at: lastSeen, last_seen_user_agent: userAgent } = row
+  if (ip === null || lastSeen === null) return undefined
+  return { ip, last_seen: lastSeen, ...(userAgent === null ? {} : { user_agent: userAgent }) }
 }

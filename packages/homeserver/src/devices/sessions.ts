@@ -23,10 +23,13 @@ type DeviceWish = { deviceId: string | undefined; displayName: string | undefine
 
 export type Sessions = {
   /**
-   * Whose request it is.
+   * Whose request it is. Where it comes from is noted now and then.
    * @returns `expired` for a token that can be renewed, `undefined` for one that is not (or no longer) good
    */
-  authenticate(token: string, ip: string): Promise<Requester | 'expired' | undefined>
+  authenticate(
+    token: string,
+    from: { ip: string; userAgent: string | undefined },
+  ): Promise<Requester | 'expired' | undefined>
   /**
    * Logs a device in, making it where it is not there yet. A device that logs in again keeps its keys and loses its
    * older tokens. Client-server API, "Relationship between access tokens and devices".
@@ -99,7 +102,7 @@ export function createSessions({ store, clock, random, lists }: DeviceParts): Se
   }
 
   return {
-    async authenticate(token, ip) {
+    async authenticate(token, { ip, userAgent }) {
       const hash = tokenHash(token)
       const owner = await tokens.tokenOwner(store.db, hash)
       if (!owner) return undefined
@@ -109,7 +112,8 @@ export function createSessions({ store, clock, random, lists }: DeviceParts): Se
       if (replaces !== null) await store.transaction((tx) => tokens.endReplaced(tx.db, { tokenHash: hash, replaces }))
       const seen = owner.last_seen_at ?? 0
       if (owner.last_seen_ip !== ip || now - seen > SEEN_INTERVAL_MS || seen > now) {
-        await storage.updateDevice(store.db, userId, deviceId, { last_seen_ip: ip, last_seen_at: now })
+        const seenNow = { last_seen_ip: ip, last_seen_at: now, last_seen_user_agent: userAgent?.slice(0, 255) ?? null }
+        await storage.updateDevice(store.db, userId, deviceId, seenNow)
       }
       return { userId, deviceId, isAdmin: owner.is_admin === 1, isGuest: owner.is_guest === 1 }
     },

@@ -28,6 +28,8 @@ export type FederationSettings = {
   deny: readonly string[]
   allow: readonly string[]
   retries: DestinationSettings
+  /** `false` turns our own limits off. */
+  rateLimits?: boolean
   /** Keys that this server signed with once. */
   oldKeys?: readonly OldKey[]
 }
@@ -47,7 +49,16 @@ export function createFederation(parts: {
   const isAllowed = serverFilter(settings.deny, settings.allow)
   const client = createFederationClient({ clock, network, discovery, destinations, serverName, signingKey, isAllowed })
   const own = { serverName, keys: ownVerifyKeys(signingKey, settings.oldKeys) }
-  const keyRing = createKeyRing({ store, clock, network, discovery, log, own, isAllowed })
+  const keyRing = createKeyRing({
+    store,
+    clock,
+    network,
+    discovery,
+    log,
+    own,
+    isAllowed,
+    rateLimits: settings.rateLimits ?? true,
+  })
   const published = () => publishedKeys(serverName, signingKey, clock.now(), settings.oldKeys)
   const notary = createNotary({ store, clock, serverName, signingKey, keyRing, isAllowed, publishedKeys: published })
   return { ...client, destinations, keyRing, notary, publishedKeys: published }

@@ -17,7 +17,8 @@ export function requireAccessToken(app: App, ctx: Context): void {
       if (config.optionalLogin) return
       throw missingToken()
     }
-    const requester = await ctx.devices.authenticate(token, request.ip)
+    const from = { ip: request.ip, userAgent: request.headers['user-agent'] }
+    const requester = await ctx.devices.authenticate(token, from)
     if (!requester) throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'Unrecognized access token')
     if (requester === 'expired') {
       const fields = { soft_logout: true }

@@ -74,7 +74,6 @@ onSqlite((database) => {
       ['no header', () => ''],
       ['an access token', () => 'Bearer abc'],
       ['a garbled header', () => 'X-Matrix origin="far.example",key='],
-      ['an origin that is no server name', header('far example', 'hs1')],
       ['a request for another server', header(FAR, 'hs2')],
       [
         'a request for another server that names this one',
@@ -101,6 +100,12 @@ onSqlite((database) => {
         assert.deepEqual(await send(query, authorization(query)), UNAUTHORIZED)
       })
     }
+  })
+
+  test('an origin that is no server name is no question of signatures', async () => {
+    const { send, list } = await world()
+    const refused = { status: 400, errcode: 'M_INVALID_PARAM' }
+    assert.deepEqual(await send(list, authorizationOf('far.example:http', key, 'hs1', list)), refused)
   })
 
   test('a server that the settings deny is forbidden, signed or not', async () => {

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { Context } from '../context.ts'
-import { forbidden, unauthorized } from '../matrix/errors.ts'
+import { forbidden, invalidParam, unauthorized } from '../matrix/errors.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import { canonicalRequest } from '../matrix/json.ts'
 import { verifyText } from '../matrix/signing.ts'
@@ -28,6 +28,7 @@ export function requireSignature(app: App, ctx: Context, spend: Spend): void {
 async function signerOf(request: FastifyRequest, ctx: Context, payFailure: () => Promise<void>): Promise<ServerName> {
   const header = parseXMatrix(request.headers.authorization ?? '')
   if (!header) throw unauthorized('Missing or malformed X-Matrix Authorization header')
+  if (header === 'bad name') throw invalidParam('The X-Matrix header names what is not a server')
   const { origin, destination, keyId, signature } = header
   const { serverName } = ctx.settings
   // Servers of before 2021 do not name the destination.

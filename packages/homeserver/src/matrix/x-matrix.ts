@@ -31,17 +31,17 @@ export function formatXMatrix({
 
 /**
  * Reads the header: parameters in any order, quoted or not, unknown ones ignored.
- * @returns `undefined` if it is not a usable X-Matrix header
+ * @returns `undefined` if it is not a usable X-Matrix header, `bad name` if a name in it is not one of a server
  */
-export function parseXMatrix(header: string): XMatrix | undefined {
+export function parseXMatrix(header: string): XMatrix | 'bad name' | undefined {
   const scheme = SCHEME.exec(header)
   if (!scheme || header.length > MAX_LENGTH) return undefined
   const parameters = readParameters(header, scheme[0].length)
   const [origin, destination, keyId, signature] = ['origin', 'destination', 'key', 'sig'].map((name) =>
     parameters?.get(name),
   )
-  if (!isServerName(origin) || !keyId || !signature) return undefined
-  if (destination !== undefined && !isServerName(destination)) return undefined
+  if (origin === undefined || !keyId || !signature) return undefined
+  if (!isServerName(origin) || (destination !== undefined && !isServerName(destination))) return 'bad name'
   return { origin, destination, keyId, signature }
 }
 

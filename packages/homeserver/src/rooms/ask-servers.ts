@@ -81,7 +81,7 @@ export async function askForBackfill(
   limit: number,
 ): Promise<RoomEvent[] | undefined> {
   const query = [...eventIds.map((id) => `v=${encode(id)}`), `limit=${limit}`].join('&')
-  const body = await get(parts, from, `${V1}/backfill/${encode(from.roomId)}?${query}`, LONG)
+  const body = await get(parts, from, `${V1}/backfill/${encode(from.roomId)}?${query}`, SHORT)
   return verified(parts, from, limited(body?.pdus, limit))
 }
 

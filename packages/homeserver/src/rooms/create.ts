@@ -7,6 +7,7 @@ import { authorize } from '../state/authorization.ts'
 import { buildEvent } from '../state/build-event.ts'
 import type { RoomVersion } from '../state/room-versions.ts'
 import { setPublished } from '../storage/rooms.ts'
+import type { Tx } from '../storage/store.ts'
 import { addAlias } from './aliases.ts'
 import { append } from './append.ts'
 import { createContent, initialState, type RoomWish } from './creation.ts'
@@ -36,25 +37,33 @@ export async function createRoom(
     }
     if (wish.publish) await setPublished(room.tx.db, room.roomId, true)
   }
-  return beginRoom(parts, writer, creator, version, createContent(wish, creator, version), fill)
+  const content = createContent(wish, creator, version)
+  return parts.store.transaction((tx) => beginRoom(parts, writer, tx, { creator, version, content }, fill))
+}
+
+/** What a room begins with. Without an ID, one is made up, or follows from the create event. */
+type Beginning = { creator: UserId; version: RoomVersion; content: JsonObject; roomId?: RoomId }
+
+/** An ID for a room to be. Room versions 12 and later make one of the create event instead. */
+export function newRoomId({ random, serverName }: Pick<RoomParts, 'random' | 'serverName'>): RoomId {
+  return `!${opaqueId(random)}:${serverName}` as RoomId
 }
 
 /**
- * Makes a room of its create event, and of what `fill` adds, in one transaction.
+ * Makes a room of its create event, and of what `fill` adds, in a transaction that runs.
  * @throws `M_INVALID_ROOM_STATE` if the content is none that a create event may have
  */
 export async function beginRoom(
   parts: RoomParts,
   writer: RoomWriter,
-  creator: UserId,
-  version: RoomVersion,
-  content: JsonObject,
+  tx: Tx,
+  beginning: Beginning,
   fill: (room: WritableRoom) => Promise<void>,
 ): Promise<RoomId> {
   // Of room version 12, two rooms made alike in the same millisecond would be one: the next millisecond is free.
   for (let originServerTs = parts.clock.now(); ; originServerTs++) {
-    const create = createEvent(parts, creator, version, content, originServerTs)
-    const isNew = await writer.writeNew(create.roomId, version, async (room) => {
+    const create = createEvent(parts, beginning, originServerTs)
+    const isNew = await writer.writeWithin(tx, create.roomId, beginning.version, async (room) => {
       if (room.extremities.length > 0) return false
       await append(parts, room, { event: create, before: undefined })
       await fill(room)
@@ -64,16 +73,12 @@ export async function beginRoom(
   }
 }
 
-function createEvent(
-  { random, serverName, signingKey }: RoomParts,
-  creator: UserId,
-  version: RoomVersion,
-  content: JsonObject,
-  originServerTs: number,
-): RoomEvent {
+function createEvent(parts: RoomParts, beginning: Beginning, originServerTs: number): RoomEvent {
+  const { random, serverName, signingKey } = parts
+  const { creator, version, content, roomId } = beginning
   const create = buildEvent(
     {
-      roomId: version.roomIdIsCreateEvent ? undefined : (`!${opaqueId(random)}:${serverName}` as RoomId),
+      roomId: version.roomIdIsCreateEvent ? undefined : (roomId ?? newRoomId(parts)),
       type: 'm.room.create',
       stateKey: '',
       sender: creator,

@@ -7,6 +7,7 @@ import {
   serversWithOthers,
 } from '../storage/memberships.ts'
 import type { Membership } from '../storage/room-tables.ts'
+import { followPredecessor } from './follow-predecessor.ts'
 import type { RoomParts } from './ports.ts'
 import type { WritableRoom } from './writable-room.ts'
 
@@ -36,6 +37,7 @@ export async function followMembers(parts: RoomParts, room: WritableRoom, change
     if (started.length > 0) await parts.watchers.startTracking(tx, started)
     await introduceOurs(parts, room, movement)
   }
+  if (oursCame.length > 0) await followPredecessor(parts, room, oursCame, !weWereThere)
   if (weWereThere) {
     const parted = ours > 0 ? went : [...went, ...(await remoteMembers(parts, room))]
     const still = await remoteUsersStillShared(tx.db, parted)

@@ -1,8 +1,7 @@
 import { invalidParam } from '../matrix/errors.ts'
 import type { RoomId } from '../matrix/ids.ts'
 import type { RoomEventFilter } from '../matrix/room-event-filter.ts'
-import { placeAtPosition } from '../storage/event-pages.ts'
-import { missingEvents } from '../storage/events.ts'
+import { hasGap, placeAtPosition } from '../storage/event-pages.ts'
 import { roomRow } from '../storage/rooms.ts'
 import type { Db } from '../storage/store.ts'
 import type { ClientEvent } from './client-event.ts'
@@ -76,12 +75,14 @@ async function readWithHistory(
   stretch: Stretch,
 ): Promise<Found> {
   const { db } = parts.store
-  const found = await readStretch(parts, db, access, stretch)
-  if (stretch.dir === 'f' || !backfill || stretch.limit === 0) return found
-  const [nearest] = await missingEvents(db, access.roomId, 1)
-  const touchesGap = nearest !== undefined && (found.isAtEnd || nearest.depth >= found.end.depth)
-  if (!touchesGap) return found
-  if (await backfill(access.roomId, stretch.limit)) return readStretch(parts, db, access, stretch)
-  // What is missing may be had later, unless the client has come to the edge of it already.
-  return found.events.length > 0 ? { ...found, isAtEnd: false } : found
+  const { roomId } = access
+  const first = await readStretch(parts, db, access, stretch)
+  if (stretch.dir === 'f' || !backfill || stretch.limit === 0) return first
+  const range = { lowest: first.isAtEnd ? 0 : first.end.depth, highest: stretch.from.depth }
+  if (!(await hasGap(db, roomId, range))) return first
+  const isFilled = await backfill(roomId, stretch.limit)
+  const found = isFilled ? await readStretch(parts, db, access, stretch) : first
+  // What is missing may be had later, unless the client has come to the edge of it already, and nothing came.
+  const goesOn = found.isAtEnd && (isFilled || found.events.length > 0)
+  return goesOn && (await hasGap(db, roomId, { ...range, lowest: 0 })) ? { ...found, isAtEnd: false } : found
 }

@@ -9,6 +9,7 @@ import type { RoomParts } from './ports.ts'
 import { type RelationsQuery, type RelationsResponse, relations, type ThreadsQuery, threads } from './related-events.ts'
 import { type JoinedMembers, joinedMembers, type MembersQuery, members, roomState, stateEvent } from './room-states.ts'
 import { type SearchQuery, type SearchResponse, search } from './search.ts'
+import { someEvents } from './some-events.ts'
 import type { Viewer } from './viewers.ts'
 
 type Requester = Pick<Viewer, 'userId' | 'deviceId'>
@@ -23,6 +24,7 @@ export type Reading = {
     eventId: EventId,
     query: { limit: number; filter: RoomEventFilter },
   ): Promise<ContextResponse>
+  someEvents(requester: Requester, eventIds: readonly EventId[]): Promise<Map<EventId, ClientEvent>>
   state(requester: Requester, roomId: RoomId): Promise<ClientEvent[]>
   stateEvent(
     requester: Requester,
@@ -46,6 +48,7 @@ export function createReading(parts: RoomParts, backfill?: Backfill): Reading {
     messages: (requester, roomId, query) => messages(parts, backfill, requester, roomId, query),
     event: (requester, roomId, eventId) => oneEvent(parts, requester, roomId, eventId),
     context: (requester, roomId, eventId, query) => eventContext(parts, requester, roomId, eventId, query),
+    someEvents: (requester, eventIds) => someEvents(parts, requester, eventIds),
     state: (requester, roomId) => roomState(parts, requester, roomId),
     stateEvent: (requester, roomId, query) => stateEvent(parts, requester, roomId, query),
     members: (requester, roomId, query) => members(parts, requester, roomId, query),

@@ -69,7 +69,7 @@ export function createSpeaking(parts: RoomParts, writer: RoomWriter, checkState:
   return {
     say(speaker, roomId, said, transaction) {
       const { stateKey } = said
-      const check = async () => stateKey === undefined || checkState(roomId, { ...said, stateKey })
+      const check = () => checkState(roomId, said)
       return once(speaker, roomId, transaction, check, async (room) => {
         const draft: Draft = { ...said, sender: speaker.userId }
         const same = await sameState(parts, room, draft)

@@ -14,12 +14,12 @@ const CANONICAL_ALIAS = 'm.room.canonical_alias'
 const MAX_NEW_ALIASES = 100
 
 /**
- * Looks at what a client makes the state of a room, where the rules of rooms let through what would harm the room. May ask
- * other servers.
+ * Looks at what a client says in a room, state above all, where the rules of rooms let through what would harm the room. May
+ * ask other servers.
  */
 export type StateCheck = (
   roomId: RoomId,
-  state: { type: string; stateKey: string; content: JsonObject },
+  state: { type: string; stateKey?: string | undefined; content: JsonObject },
 ) => Promise<void>
 
 /**
@@ -50,6 +50,9 @@ export function createStateCheck({ store, serverName }: RoomParts, resolve: Alia
   }
 
   return async (roomId, { type, stateKey, content }) => {
+    if (type === 'm.room.tombstone' && content.replacement_room === roomId) {
+      throw invalidParam('A room cannot be replaced by itself')
+    }
     if (stateKey !== '') return
     if (type === CANONICAL_ALIAS) await checkAliases(roomId, content)
     if (type === 'm.room.power_levels') await checkPowerLevels(roomId, content)

@@ -29,9 +29,15 @@ export type RoomWriter = {
   write<T>(roomId: RoomId, task: (room: WritableRoom) => Promise<T>): Promise<T>
   /** The same for a room that may not be known yet. */
   writeNew<T>(roomId: RoomId, version: RoomVersion, task: (room: WritableRoom) => Promise<T>): Promise<T>
+  /** The same in a transaction that runs already, for a room that nobody else can know of yet. */
+  writeWithin<T>(tx: Tx, roomId: RoomId, version: RoomVersion, task: (room: WritableRoom) => Promise<T>): Promise<T>
 }
 
-export function createRoomWriter({ store, clock, states }: Pick<RoomParts, 'store' | 'clock' | 'states'>): RoomWriter {
+/** @param settle does what has to follow what a task has changed, in the same transaction */
+export function createRoomWriter(
+  { store, clock, states }: Pick<RoomParts, 'store' | 'clock' | 'states'>,
+  settle: (room: WritableRoom, before: Readonly<WritableRoom>) => Promise<void> = async () => {},
+): RoomWriter {
   // Whoever waits for another writer of the same room does so without a connection to the database.
   const lock = createKeyedLock()
 
@@ -48,19 +54,21 @@ export function createRoomWriter({ store, clock, states }: Pick<RoomParts, 'stor
     const room = await open(tx, roomId)
     const before = { ...room }
     const result = await task(room)
+    await settle(room, before)
     if (hasChanged(before, room)) await saveRoom(tx.db, { ...room, stateGroup: room.current?.id ?? null })
     return result
+  }
+
+  async function runNew<T>(tx: Tx, roomId: RoomId, version: RoomVersion, task: (room: WritableRoom) => Promise<T>) {
+    await addRoom(tx.db, roomId, version.id, clock.now())
+    return run(tx, roomId, task)
   }
 
   return {
     write: (roomId, task) => lock(roomId, () => store.transaction((tx) => run(tx, roomId, task))),
     writeNew: (roomId, version, task) =>
-      lock(roomId, () =>
-        store.transaction(async (tx) => {
-          await addRoom(tx.db, roomId, version.id, clock.now())
-          return run(tx, roomId, task)
-        }),
-      ),
+      lock(roomId, () => store.transaction((tx) => runNew(tx, roomId, version, task))),
+    writeWithin: runNew,
   }
 }
 

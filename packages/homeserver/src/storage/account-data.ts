@@ -20,6 +20,46 @@ export async function accountDataContent(db: Db, key: AccountDataKey): Promise<s
   return row?.content
 }
 
+/** When (positions) many users wrote entries of these types last, of those that belong to no room. */
+export async function accountDataPositions(
+  db: Db,
+  userIds: readonly UserId[],
+  types: readonly string[],
+): Promise<{ user_id: UserId; type: string; position: number }[]> {
+  const found = []
+  for (let start = 0; start < userIds.length; start += 500) {
+    const rows = await db
+      .selectFrom('account_data')
+      .select(['user_id', 'type', 'position'])
+      .where('user_id', 'in', userIds.slice(start, start + 500))
+      .where('room_id', '=', '')
+      .where('type', 'in', types)
+      .execute()
+    found.push(...rows)
+  }
+  return found
+}
+
+/** The contents (JSON) of entries of these types that many users have, of those that belong to no room. */
+export async function accountDataContents(
+  db: Db,
+  userIds: readonly UserId[],
+  types: readonly string[],
+): Promise<{ user_id: UserId; type: string; content: string }[]> {
+  const found = []
+  for (let start = 0; start < userIds.length; start += 500) {
+    const rows = await db
+      .selectFrom('account_data')
+      .select(['user_id', 'type', 'content'])
+      .where('user_id', 'in', userIds.slice(start, start + 500))
+      .where('room_id', '=', '')
+      .where('type', 'in', types)
+      .execute()
+    found.push(...rows)
+  }
+  return found
+}
+
 /** Sets an entry at a place in the stream, or replaces it. */
 export async function putAccountData(db: Db, key: AccountDataKey, content: string, position: number): Promise<void> {
   await db

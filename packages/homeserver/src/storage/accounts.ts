@@ -69,3 +69,18 @@ export async function erasedAmong(db: Db, userIds: readonly UserId[]): Promise<S
   }
   return erased
 }
+
+/** Which of our users are guests. */
+export async function guestsAmong(db: Db, userIds: readonly UserId[]): Promise<UserId[]> {
+  const found: UserId[] = []
+  for (let start = 0; start < userIds.length; start += 500) {
+    const rows = await db
+      .selectFrom('users')
+      .select('user_id')
+      .where('user_id', 'in', userIds.slice(start, start + 500))
+      .where('is_guest', '=', 1)
+      .execute()
+    for (const row of rows) found.push(row.user_id)
+  }
+  return found
+}

@@ -82,7 +82,9 @@ export async function updateDevice(
   db: Db,
   userId: UserId,
   deviceId: string,
-  columns: Partial<Pick<DeviceRow, 'display_name' | 'device_keys' | 'last_seen_ip' | 'last_seen_at'>>,
+  columns: Partial<
+    Pick<DeviceRow, 'display_name' | 'device_keys' | 'last_seen_ip' | 'last_seen_at' | 'last_seen_user_agent'>
+  >,
 ): Promise<void> {
   await db.updateTable('devices').set(columns).where('user_id', '=', userId).where('device_id', '=', deviceId).execute()
 }

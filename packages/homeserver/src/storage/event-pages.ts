@@ -49,6 +49,23 @@ export async function placeAtPosition(db: Db, roomId: RoomId, position: number):
   return row && { depth: row.depth, position: row.position! }
 }
 
+/** Whether something is missing behind an event whose depth is in this range. */
+export async function hasGap(
+  db: Db,
+  roomId: RoomId,
+  { lowest, highest }: { lowest: number; highest: number },
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('missing_events')
+    .select('event_id')
+    .where('room_id', '=', roomId)
+    .where('depth', '>=', lowest)
+    .where('depth', '<=', highest)
+    .limit(1)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
 /** The events that are at least, or at most, as old as a time (epoch ms): the nearest to it first. */
 export async function eventsNearTime(
   db: Db,

@@ -240,3 +240,39 @@ export async function missingEvents(
     .execute()
   return rows.map((row) => ({ eventId: row.event_id, depth: row.depth }))
 }
+
+/** The IDs of what authorizes these state events, directly or not; they themselves only if another one needs them. */
+export async function authChainOf(db: Db, eventIds: readonly EventId[]): Promise<EventId[]> {
+  const found = new Set<EventId>()
+  for (let start = 0; start < eventIds.length; start += 500) {
+    const rows = await db
+      .withRecursive('chain(event_id)', (cte) =>
+        cte
+          .selectFrom('event_auth')
+          .select('auth_id as event_id')
+          .where('event_id', 'in', eventIds.slice(start, start + 500))
+          .union((eb) =>
+            eb
+              .selectFrom('event_auth')
+              .innerJoin('chain', 'chain.event_id', 'event_auth.event_id')
+              .select('event_auth.auth_id as event_id'),
+          ),
+      )
+      .selectFrom('chain')
+      .select('event_id')
+      .execute()
+    for (const row of rows) found.add(row.event_id as EventId)
+  }
+  return [...found]
+}
+
+/** The wire forms of the events that are known, as JSON text, in no order. */
+export async function pduTexts(db: Db, eventIds: readonly EventId[]): Promise<string[]> {
+  const texts: string[] = []
+  for (let start = 0; start < eventIds.length; start += 500) {
+    const some = eventIds.slice(start, start + 500)
+    const rows = await db.selectFrom('events').select('pdu').where('event_id', 'in', some).execute()
+    for (const row of rows) texts.push(row.pdu)
+  }
+  return texts
+}

@@ -41,3 +41,8 @@ export async function aliasesOfRoom(db: Db, roomId: RoomId): Promise<RoomAlias[]
 export async function deleteAlias(db: Db, alias: RoomAlias): Promise<void> {
   await db.deleteFrom('room_aliases').where('alias', '=', alias).execute()
 }
+
+/** Makes all our aliases of one room aliases of another. */
+export async function moveAliases(db: Db, from: RoomId, to: RoomId): Promise<void> {
+  await db.updateTable('room_aliases').set({ room_id: to }).where('room_id', '=', from).execute()
+}

@@ -1,5 +1,5 @@
 import type { Generated } from 'kysely'
-import type { ServerName, UserId } from '../matrix/ids.ts'
+import type { EventId, RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import type { EphemeralTables } from './ephemeral-tables.ts'
 import type { ReadingTables } from './reading-tables.ts'
 import type { RoomTables } from './room-tables.ts'
@@ -18,6 +18,7 @@ export type Tables = RoomTables &
     users: UsersTable
     profile_fields: { user_id: UserId; name: string; value: string }
     account_data: { user_id: UserId; room_id: string; type: string; content: string; position: number }
+    notifications: NotificationsTable
     filters: { user_id: UserId; filter_id: string; definition: string }
     registration_tokens: RegistrationTokensTable
     uia_sessions: UiaSessionsTable
@@ -63,6 +64,20 @@ export type Tables = RoomTables &
     device_list_changes: { position: number; user_id: UserId }
     device_list_notices: { position: number; requester: UserId; user_id: UserId }
   }
+
+export type NotificationsTable = {
+  user_id: UserId
+  /** The event's. */
+  position: number
+  room_id: RoomId
+  event_id: EventId
+  /** The root of the event's thread, or `main`. */
+  thread_id: string
+  highlight: number
+  unread: number
+  actions: string
+  created_at: number
+}
 
 export type CrossSigningUsage = 'master' | 'self_signing' | 'user_signing'
 
@@ -145,6 +160,7 @@ export type DevicesTable = {
   device_keys: string | null
   last_seen_ip: string | null
   last_seen_at: number | null
+  last_seen_user_agent: string | null
   created_at: number
 }
 

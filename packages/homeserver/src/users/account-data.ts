@@ -1,6 +1,6 @@
 import { forbidden, invalidParam, MatrixError, notFound } from '../matrix/errors.ts'
 import type { RoomId, UserId } from '../matrix/ids.ts'
-import type { JsonObject } from '../matrix/json.ts'
+import { isObject, type JsonObject } from '../matrix/json.ts'
 import { accountDataContent, accountDataSince, putAccountData } from '../storage/account-data.ts'
 import type { Db, Store, Tx } from '../storage/store.ts'
 import { PUSH_RULES, type PushRules } from './push-rules.ts'
@@ -35,6 +35,8 @@ export type AccountData = {
     content(db: Db, userId: UserId, roomId: RoomId): Promise<unknown>
     put(tx: Tx, userId: UserId, roomId: RoomId, content: JsonObject): Promise<void>
   }
+  /** Whether a user wants no invitations. Client-server API, "Invite permission". */
+  blocksInvites(userId: UserId): Promise<boolean>
 }
 
 /** Client-server API, "Client Config", "Server Behaviour". */
@@ -91,6 +93,12 @@ export function createAccountData(store: Store, pushRules: PushRules): AccountDa
         await putAccountData(tx.db, key, JSON.stringify(content), await tx.position())
         tx.wake([userId])
       },
+    },
+
+    async blocksInvites(userId) {
+      const text = await accountDataContent(store.db, { userId, roomId: '', type: 'm.invite_permission_config' })
+      const content: unknown = text === undefined ? undefined : JSON.parse(text)
+      return isObject(content) && content.default_action === 'block'
     },
   }
 }

@@ -48,7 +48,7 @@ export type PushRules = {
 }
 
 /** How much a user's own rules may take, in bytes of JSON: they go whole into every change that `/sync` shows. */
-const MAX_RULES_BYTES = 256 * 1024
+export const MAX_RULES_BYTES = 256 * 1024
 
 export function createPushRules(store: Store): PushRules {
   async function changesOf(db: Db, userId: UserId): Promise<PushRuleChanges> {

@@ -9,6 +9,7 @@ import { type Accounts, createAccounts } from './accounts.ts'
 import { createAttempts } from './attempts.ts'
 import { createFilters, type Filters } from './filters.ts'
 import { createLogin, createPasswordCheck, type Login } from './login.ts'
+import { createNotifications, type Notifications } from './notifications.ts'
 import { createPasswords } from './passwords.ts'
 import { createProfiles, type Profiles, type RemoteProfile } from './profiles.ts'
 import { createPushRules, type PushRules } from './push-rules.ts'
@@ -17,6 +18,7 @@ import { createRegistrationTokens, type RegistrationTokens } from './registratio
 import type { Sessions } from './sessions.ts'
 import { createSharedSecretRegistration, type SharedSecretRegistration } from './shared-secret-registration.ts'
 import { createShortLivedTokens, type ShortLivedTokens } from './short-lived-tokens.ts'
+import { createSuccessorRooms, type SuccessorRooms } from './successor-rooms.ts'
 import { createTags, type Tags } from './tags.ts'
 import { createUia, type Uia } from './uia.ts'
 import { createStages } from './uia-stages.ts'
@@ -30,8 +32,10 @@ export type Users = Pick<Accounts, 'exists' | 'create'> &
   Pick<ShortLivedTokens, 'newLoginToken' | 'newOpenIdToken' | 'openIdUser'> &
   Profiles &
   AccountData &
+  SuccessorRooms &
   Filters & {
     pushRules: PushRules
+    notifications: Notifications
     tags: Tags
     /** Lets a logged-in user confirm a request. */
     confirm: Uia['confirm']
@@ -91,8 +95,10 @@ export function createUsers(dependencies: UsersDependencies): Users {
     ...shortLivedTokens,
     ...createProfiles(store, serverName, remoteProfile),
     ...createAccountData(store, pushRules),
+    ...createSuccessorRooms(),
     ...createFilters(store),
     pushRules,
+    notifications: createNotifications(store, clock),
     tags: createTags(store),
     confirm: uia.confirm,
     ensureFirstToken: tokens.ensureFirst,

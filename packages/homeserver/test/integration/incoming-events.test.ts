@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { signingKeyFromSeed } from '../../src/matrix/signing.ts'
 import { ROOM_VERSIONS } from '../../src/state/room-versions.ts'
+import { signPdu } from '../../src/state/signatures.ts'
 import { forEachDatabase, onSqlite } from '../support/databases.ts'
-import { pdusOf, roomWithRemote } from '../support/remote-in-room.ts'
+import { pdusOf, roomWithRemote, U } from '../support/remote-in-room.ts'
+import { jsonResponse } from '../support/responses.ts'
 
 onSqlite((database) => {
   describe('in every room version', () => {
@@ -41,5 +44,182 @@ forEachDatabase((database) => {
     assert.equal(kept, undefined)
     const again = await remote.sendPdus('hs1', [first.pdu])
     assert.deepEqual(again.body.pdus, { [first.eventId]: {} })
+  })
+
+  describe('what an event follows', () => {
+    test('is asked for, and taken before it', async () => {
+      const { room, message, send, statusOf, hs1, roomId } = await roomWithRemote(database)
+      const unsent = [1, 2, 3].map((n) => room.add(message(`unsent ${n}`)))
+      const last = room.add(message('last'))
+      assert.deepEqual(await send(last), { [last.eventId]: {} })
+      for (const event of unsent) assert.equal(await statusOf(event.eventId), 'accepted')
+      const said = (await pdusOf(hs1, roomId)).flatMap(
+        (pdu) => (pdu as { content: { body?: string } }).content.body ?? [],
+      )
+      assert.deepEqual(said, ['unsent 1', 'unsent 2', 'unsent 3', 'last'])
+    })
+
+    test('and is not given, has it refused', async () => {
+      const { room, message, send, statusOf, remote } = await roomWithRemote(database)
+      remote.answerAlways({ endpoint: 'missingEvents' }, () => jsonResponse(200, { events: [] }))
+      room.add(message('withheld'))
+      const refused = room.add(message('refused'))
+      assert.match((await send(refused))[refused.eventId].error, /follows/)
+      assert.equal(await statusOf(refused.eventId), undefined)
+      remote.answerNormally()
+      const later = room.add(message('later'))
+      assert.deepEqual(await send(later), { [later.eventId]: {} })
+      assert.equal(await statusOf(refused.eventId), 'accepted')
+    })
+
+    test('and is too much, is a gap with the state that the other server tells, filled by whoever reads back', async () => {
+      const { room, message, send, statusOf, alice, roomId, stateOf } = await roomWithRemote(database)
+      const topic = room.say({ type: 'm.room.topic', sender: U, stateKey: '', content: { topic: 'in the gap' } })
+      const bodies = Array.from({ length: 100 }, (_, n) => `${n}`)
+      const events = bodies.map((body) => room.add(message(body)))
+      const last = events.at(-1)!
+      assert.deepEqual(await send(last), { [last.eventId]: {} })
+      assert.equal(await statusOf(events[0]!.eventId), undefined)
+      assert.equal(await statusOf(events[99]!.eventId), 'accepted')
+      // Its sender may not set the topic: what the state at the gap says of it is judged as everything else.
+      assert.equal(await statusOf(topic.eventId), 'outlier')
+      assert.notEqual(await stateOf('m.room.topic'), topic.eventId)
+      const shown: string[] = []
+      let from = ''
+      for (let page = 0; page < 12; page++) {
+        const path = `/rooms/${encodeURIComponent(roomId)}/messages?dir=b&limit=20${from && `&from=${from}`}`
+        const { body, status } = await alice.request('GET', path)
+        assert.equal(status, 200, JSON.stringify(body))
+        shown.push(...body.chunk.flatMap((event: { content: { body?: string } }) => event.content.body ?? []))
+        from = body.end
+        if (!from) break
+      }
+      assert.deepEqual(shown, bodies.toReversed())
+      assert.equal(await statusOf(topic.eventId), 'rejected')
+    })
+  })
+
+  describe('an event that its room does not allow', () => {
+    test('is kept as rejected, changes nothing, and what follows it is taken', async () => {
+      const { room, message, send, statusOf, stateOf } = await roomWithRemote(database)
+      const before = await stateOf('m.room.topic')
+      const topic = room.say({ type: 'm.room.topic', sender: U, stateKey: '', content: { topic: 'not allowed' } })
+      const stranger = room.say({ type: 'm.room.message', sender: '@stranger:far.example', content: { body: 'hi' } })
+      const after = room.add(message('after'))
+      const results = await send(topic, stranger, after)
+      assert.deepEqual(results, { [topic.eventId]: {}, [stranger.eventId]: {}, [after.eventId]: {} })
+      assert.deepEqual(await Promise.all([topic, stranger, after].map((event) => statusOf(event.eventId))), [
+        'rejected',
+        'rejected',
+        'accepted',
+      ])
+      assert.equal(await stateOf('m.room.topic'), before)
+    })
+
+    test('now, but where it stands, is kept as soft-failed and shown to nobody', async () => {
+      const { room, message, send, statusOf, alice, roomId, advance } = await roomWithRemote(database)
+      const evading = message('evading the ban')
+      await advance(1_000)
+      const path = `/rooms/${encodeURIComponent(roomId)}/state/m.room.member/${encodeURIComponent(U)}`
+      assert.equal((await alice.request('PUT', path, { membership: 'ban' })).status, 200)
+      room.add(evading)
+      assert.deepEqual(await send(evading), { [evading.eventId]: {} })
+      assert.equal(await statusOf(evading.eventId), 'soft_failed')
+      const messages = await alice.request('GET', `/rooms/${encodeURIComponent(roomId)}/messages?dir=b&limit=50`)
+      assert.ok(!JSON.stringify(messages.body).includes('evading'))
+    })
+  })
+
+  describe('what authorizes an event', () => {
+    test('is asked for where it is not known', async () => {
+      const { room, message, send, statusOf } = await roomWithRemote(database)
+      const named = room.say({
+        type: 'm.room.member',
+        sender: U,
+        stateKey: U,
+        content: { membership: 'join', displayname: 'U' },
+      })
+      // Says nothing of what it follows, but has that as its authority.
+      const [create, , levels] = room.authChain([named])
+      assert.ok(create && levels)
+      const said = message('hello')
+      assert.ok(said.authEvents.includes(named.eventId))
+      room.add(said)
+      assert.deepEqual(await send(said), { [said.eventId]: {} })
+      assert.equal(await statusOf(said.eventId), 'accepted')
+    })
+
+    test('and is nowhere to be had, has it refused', async () => {
+      const { message, send, statusOf } = await roomWithRemote(database)
+      const orphan = message('orphan', { authEvents: ['$nothing', '$else'] })
+      assert.match((await send(orphan))[orphan.eventId].error, /authorize/)
+      assert.equal(await statusOf(orphan.eventId), undefined)
+    })
+  })
+
+  test('an event that is too large is refused, and a transaction with too many', async () => {
+    const { room, message, send, remote, statusOf } = await roomWithRemote(database)
+    const good = room.add(message('good'))
+    const large = { pdu: { ...message('large').pdu, content: { body: 'x'.repeat(65_536) } } }
+    assert.deepEqual(await send(large, good), { [good.eventId]: {} })
+    assert.equal(await statusOf(good.eventId), 'accepted')
+    const many = Array.from({ length: 51 }, () => good.pdu)
+    assert.equal((await remote.sendPdus('hs1', many)).status, 400)
+  })
+
+  test('a room that we are not in, or that nobody knows, has its events refused', async () => {
+    const { room, message, send, alice, roomId, remote } = await roomWithRemote(database)
+    const unknown = { pdu: { ...message('nowhere').pdu, room_id: '!unknown:far.example' } }
+    assert.deepEqual(await send(unknown), {})
+    const path = `/rooms/${encodeURIComponent(roomId)}/state/m.room.member/${encodeURIComponent(alice.userId)}`
+    assert.equal((await alice.request('PUT', path, { membership: 'leave' })).status, 200)
+    const late = room.add(message('late'))
+    const { body } = await remote.sendPdus('hs1', [late.pdu])
+    assert.match(body.pdus[late.eventId].error, /not in the room/)
+  })
+})
+
+onSqlite((database) => {
+  test('auth chains of thousands, and cycles, come to an end', async () => {
+    const { room, message, send, statusOf, remote } = await roomWithRemote(database, { version: '1' })
+    const chain: object[] = []
+    let previous = [...room.state.values()].find((event) => event.type === 'm.room.create')!.eventId
+    for (let n = 0; n < 2_000; n++) {
+      const next = room.make({ type: 'm.test', sender: U, stateKey: '', content: {}, authEvents: [previous] })
+      chain.push(next.pdu)
+      previous = next.eventId
+    }
+    remote.answerAlways({ endpoint: 'eventAuth' }, () => jsonResponse(200, { auth_chain: chain }))
+    const deep = message('deep', { authEvents: [previous] })
+    assert.deepEqual(await send(deep), { [deep.eventId]: {} })
+    assert.equal(await statusOf(deep.eventId), 'rejected')
+    const one = message('a', { authEvents: [room.make({ type: 'm.x', sender: U, content: {} }).eventId] })
+    remote.answerAlways({ endpoint: 'eventAuth' }, () => jsonResponse(200, { auth_chain: [one.pdu] }))
+    const own = { pdu: { ...one.pdu, auth_events: [[one.eventId, {}]] } }
+    await send(own)
+    remote.answerNormally()
+    const good = room.add(message('good'))
+    assert.deepEqual(await send(good), { [good.eventId]: {} })
+    assert.equal(await statusOf(good.eventId), 'accepted')
+  })
+
+  test('a policy server that a room uses has to recommend what is said', async () => {
+    const { room, message, send, statusOf, alice, roomId, remote } = await roomWithRemote(database)
+    const policyKey = signingKeyFromSeed('ed25519:policy_server', Buffer.alloc(32, 7))
+    const path = `/rooms/${encodeURIComponent(roomId)}/state/m.room.policy`
+    const content = { via: 'far.example', public_keys: { ed25519: policyKey.publicKey } }
+    assert.equal((await alice.request('PUT', path, content)).status, 200)
+    const unsigned = room.add(message('not recommended'))
+    assert.deepEqual(await send(unsigned), { [unsigned.eventId]: {} })
+    assert.equal(await statusOf(unsigned.eventId), 'soft_failed')
+    const said = message('recommended')
+    const signed = { pdu: signPdu(said.pdu, room.version, 'far.example' as never, policyKey) }
+    assert.deepEqual(await send(signed), { [said.eventId]: {} })
+    assert.equal(await statusOf(said.eventId), 'accepted')
+    const asked = message('asked for')
+    const { signatures } = signPdu({ ...asked.pdu, signatures: {} }, room.version, 'far.example' as never, policyKey)
+    remote.answerNext({ endpoint: 'policySign' }, () => jsonResponse(200, signatures))
+    await send(asked)
+    assert.equal(await statusOf(asked.eventId), 'accepted')
   })
 })

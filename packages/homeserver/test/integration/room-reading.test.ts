@@ -9,7 +9,7 @@ async function aliceAndBob(database: TestDatabase, wish: object = {}) {
   const { servers, ...rest } = await testNetwork(['hs1'], { database, realRooms: true })
   const server = servers.hs1
   const [alice, bob] = [await server.register('alice'), await server.register('bob')]
-  const room = await testRoom(server, alice, wish)
+  const room = await testRoom(alice, wish)
   return { server, alice, bob, room, ...rest }
 }
 

@@ -14,7 +14,7 @@ const relate = (rel_type: string, event_id: string, more: object = {}) => ({
 async function aliceAndBob(database: TestDatabase) {
   const { servers } = await testNetwork(['hs1'], { database, realRooms: true })
   const [alice, bob] = [await servers.hs1.register('alice'), await servers.hs1.register('bob')]
-  const room = await testRoom(servers.hs1, alice)
+  const room = await testRoom(alice)
   await room.change(bob, bob, 'join')
   const read = async (client: TestClient, path: string) =>
     client.request('GET', `/_matrix/client/v1${room.path}${path}`)

@@ -9,7 +9,7 @@ async function aliceAndBob(database: TestDatabase, wish: object = {}) {
   const { servers, clock } = await testNetwork(['hs1'], { database, realRooms: true })
   const server = servers.hs1
   const [alice, bob] = [await server.register('alice'), await server.register('bob')]
-  const room = await testRoom(server, alice, wish)
+  const room = await testRoom(alice, wish)
   const search = async (client: TestClient, search_term: string, more: object = {}, query = '') => {
     const asked = { search_categories: { room_events: { search_term, ...more } } }
     const { status, body } = await client.request('POST', `/search${query}`, asked)
@@ -91,9 +91,9 @@ forEachDatabase((database) => {
     })
 
     test('filters, groups, shows what was around and the state', async () => {
-      const { server, alice, bob, room, search, found } = await aliceAndBob(database)
+      const { alice, bob, room, search, found } = await aliceAndBob(database)
       await room.change(bob, bob, 'join')
-      const other = await testRoom(server, alice, { name: 'Other' })
+      const other = await testRoom(alice, { name: 'Other' })
       await room.say(alice, 'before')
       await room.say(bob, 'the word')
       await room.say(alice, 'after')

@@ -23,7 +23,7 @@ async function start(database: TestDatabase) {
   const net = await testNetwork(['hs1'], { database, realRooms: true })
   const { hs1 } = net.servers
   const [alice, bob] = [await hs1.register('alice'), await hs1.register('bob')]
-  return { ...net, hs1, alice, bob, room: await testRoom(hs1, alice) }
+  return { ...net, hs1, alice, bob, room: await testRoom(alice) }
 }
 
 forEachDatabase((database) => {
@@ -159,9 +159,9 @@ forEachDatabase((database) => {
     })
 
     test('messages of ignored users, and their invitations, are left out', async () => {
-      const { hs1, alice, bob, room } = await start(database)
+      const { alice, bob, room } = await start(database)
       await room.change(bob, bob, 'join')
-      const own = await testRoom(hs1, bob)
+      const own = await testRoom(bob)
       const path = `/user/${encodeURIComponent(alice.userId)}/account_data/m.ignored_user_list`
       await alice.request('PUT', path, { ignored_users: { [bob.userId]: {} } })
       await alice.sync()
@@ -299,8 +299,8 @@ forEachDatabase((database) => {
 
   describe('filters', () => {
     test('rooms, types, senders and urls are chosen', async () => {
-      const { hs1, alice, bob, room } = await start(database)
-      const other = await testRoom(hs1, alice)
+      const { alice, bob, room } = await start(database)
+      const other = await testRoom(alice)
       await room.change(bob, bob, 'join')
       await room.say(bob, 'of bob')
       await room.say(alice, 'of alice', { url: 'mxc://a/b' })
@@ -453,8 +453,8 @@ forEachDatabase((database) => {
 
     for (const how of ['leave', 'kick', 'ban'] as const) {
       test(`after a ${how}, left, on both sides, unless another room is shared`, async () => {
-        const { hs1, alice, bob, room } = await start(database)
-        const other = await testRoom(hs1, alice)
+        const { alice, bob, room } = await start(database)
+        const other = await testRoom(alice)
         for (const one of [room, other]) await one.change(bob, bob, 'join')
         for (const one of [alice, bob]) await one.sync()
         const part = (one: typeof room) =>

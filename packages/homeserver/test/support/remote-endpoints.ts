@@ -134,6 +134,14 @@ export function createRemoteEndpoints(parts: {
         receivedPdus.push(...pdus.map((pdu) => ({ pdu, origin, txnId })))
       },
     },
+    {
+      name: 'policySign',
+      method: 'POST',
+      path: /^\/_matrix\/policy\/v1\/sign$/,
+      signed: true,
+      about: nobody,
+      answer: () => errorResponse(400, 'M_FORBIDDEN'),
+    },
     ...remoteRoomEndpoints(rooms),
   ]
 

@@ -14,6 +14,7 @@ export type Endpoint =
   | 'stateIds'
   | 'state'
   | 'backfill'
+  | 'policySign'
 
 /** Which requests: of one endpoint or any, about one user or any. */
 export type Where = { endpoint?: Endpoint; user?: string }

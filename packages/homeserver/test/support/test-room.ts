@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import type { RoomId, UserId } from '../../src/matrix/ids.ts'
+import type { RoomId } from '../../src/matrix/ids.ts'
 import type { Membership } from '../../src/storage/room-tables.ts'
 import type { ClientAnswer, TestClient } from './test-client.ts'
-import type { TestServer } from './test-server.ts'
 
 /** A room as a test uses it, through the client API of one server. */
 export type TestRoom = {
@@ -19,7 +18,7 @@ export type TestRoom = {
 }
 
 /** A new room of `creator`, with `wish` as the body of the request that makes it. */
-export async function testRoom(server: TestServer, creator: TestClient, wish: object = {}): Promise<TestRoom> {
+export async function testRoom(creator: TestClient, wish: object = {}): Promise<TestRoom> {
   const created = await creator.request('POST', '/createRoom', { preset: 'public_chat', ...wish })
   assert.equal(created.status, 200, JSON.stringify(created.body))
   const roomId: RoomId = created.body.room_id
@@ -39,8 +38,9 @@ export async function testRoom(server: TestServer, creator: TestClient, wish: ob
     set: (client, type, content, stateKey = '') =>
       put(client, `/state/${type}/${encodeURIComponent(stateKey)}`, content),
     redact: (client, eventId) => put(client, `/redact/${encodeURIComponent(eventId)}/t${transactions++}`, {}),
-    change: (sender, target, membership) =>
-      server.homeserver.ctx.rooms.members.change(sender.userId as UserId, roomId, target.userId as UserId, membership),
+    async change(sender, target, membership) {
+      await room.set(sender, 'm.room.member', { membership }, target.userId)
+    },
     get: (client, end) => client.request('GET', path + end),
   }
   return room

@@ -36,10 +36,6 @@ export function account(app: App, ctx: Context): void {
     })
   }
 
-  for (const path of clientPaths('/account/3pid')) {
-    app.get(path, async () => ({ threepids: [] }))
-  }
-
   for (const path of ['/_matrix/client/v3/refresh', '/_matrix/client/v1/refresh']) {
     app.post(path, { schema: refreshSchema, config: { public: true, costs: 'login' } }, async ({ body }) => {
       const session = await ctx.devices.renewSession(body.refresh_token)

@@ -14,10 +14,9 @@ export function admin(app: App, ctx: Context): void {
       if (userId !== requester.userId && !requester.isAdmin) throw forbidden('Only admins may ask about others')
       const ours = isUserId(userId) && serverNameOf(userId) === ctx.settings.serverName
       if (!ours || !(await ctx.users.exists(userId))) throw notFound('No such user')
-      const devices = await ctx.devices.own.list(userId)
-      const sessions = devices.map(({ device_id: deviceId, last_seen_ip: ip, last_seen_ts: lastSeen }) => {
-        const connections = ip === undefined ? [] : [{ ip, last_seen: lastSeen }]
-        return [deviceId, { sessions: [{ connections }] }]
+      const devices = await ctx.devices.own.connections(userId)
+      const sessions = devices.map(([deviceId, connection]) => {
+        return [deviceId, { sessions: [{ connections: connection ? [connection] : [] }] }]
       })
       return { user_id: userId, devices: Object.fromEntries(sessions) }
     })

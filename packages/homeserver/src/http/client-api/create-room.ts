@@ -1,8 +1,9 @@
 import { Type } from 'typebox'
 import type { Context } from '../../context.ts'
 import { badJson, invalidParam, MatrixError } from '../../matrix/errors.ts'
-import { isRoomAlias, isUserId, type RoomAlias, type UserId } from '../../matrix/ids.ts'
+import { isRoomAlias, isUserId, type RoomAlias, type RoomId, type UserId } from '../../matrix/ids.ts'
 import type { JsonObject } from '../../matrix/json.ts'
+import { createSemaphore } from '../../platform/semaphore.ts'
 import type { Preset } from '../../rooms/creation.ts'
 import { roomVersion } from '../../state/room-versions.ts'
 import type { App } from '../app.ts'
@@ -13,6 +14,8 @@ const object = Type.Unsafe<JsonObject>(Type.Object({}))
 /** People invited with a new room, and events given with it, at most. */
 const MAX_INVITED = 200
 const MAX_STATE = 500
+/** People who are invited at the same time: their servers may be slow. */
+const PARALLEL_INVITES = 10
 
 const schema = {
   body: Type.Optional(
@@ -66,7 +69,7 @@ export function createRoomRoutes(app: App, ctx: Context): void {
         powerLevelOverride: body.power_level_content_override ?? {},
       })
       const more = body.is_direct ? { is_direct: true } : {}
-      for (const userId of invite) await ctx.rooms.members.change(requester.userId, roomId, userId, 'invite', more)
+      await inviteAll(ctx, roomId, requester.userId, invite, more)
       return { room_id: roomId }
     })
   }
@@ -89,4 +92,18 @@ function aliasOf(name: string, { settings }: Context): RoomAlias {
   const alias = `#${name}:${settings.serverName}`
   if (name.includes(':') || !isRoomAlias(alias)) throw invalidParam('This is not the local part of an alias')
   return alias
+}
+
+/** Everybody who can be reached is invited, and then it is said if somebody could not. */
+async function inviteAll(
+  { rooms }: Context,
+  roomId: RoomId,
+  sender: UserId,
+  targets: readonly UserId[],
+  more: JsonObject,
+): Promise<void> {
+  const permits = createSemaphore(PARALLEL_INVITES)
+  const invite = (target: UserId) => permits.run(() => rooms.members.invite(roomId, { sender, target, more }))
+  const results = await Promise.allSettled(targets.map(invite))
+  for (const result of results) if (result.status === 'rejected') throw result.reason
 }

@@ -16,6 +16,7 @@ import { keys } from './keys.ts'
 import { listPublicRooms } from './list-public-rooms.ts'
 import { login } from './login.ts'
 import { logout } from './logout.ts'
+import { notifications } from './notifications.ts'
 import { presence } from './presence.ts'
 import { profile } from './profile.ts'
 import { pushRules } from './pushrules.ts'
@@ -26,16 +27,21 @@ import { relations } from './relations.ts'
 import { reportContent } from './report-content.ts'
 import { roomHistory } from './room-history.ts'
 import { roomMembers } from './room-members.ts'
+import { roomMembership } from './room-membership.ts'
 import { roomSend } from './room-send.ts'
 import { roomState } from './room-state.ts'
 import { roomSummary } from './room-summary.ts'
+import { roomUpgrades } from './room-upgrades.ts'
 import { search } from './search.ts'
 import { spaceHierarchy } from './space-hierarchy.ts'
 import { syncRoutes } from './sync.ts'
 import { tags } from './tags.ts'
+import { thirdPartyIdentifiers } from './third-party-identifiers.ts'
+import { thirdPartyNetworks } from './third-party-networks.ts'
 import { toDevice } from './to-device.ts'
 import { typing } from './typing.ts'
 import { versions } from './versions.ts'
+import { voip } from './voip.ts'
 import { wellKnown } from './wellknown.ts'
 import { whoami } from './whoami.ts'
 
@@ -48,6 +54,7 @@ export function clientApi(app: App, ctx: Context): void {
   login(app, ctx)
   logout(app, ctx)
   account(app, ctx)
+  thirdPartyIdentifiers(app, ctx)
   sharedSecretRegistration(app, ctx)
   whoami(app, ctx)
   capabilities(app, ctx)
@@ -62,12 +69,14 @@ export function clientApi(app: App, ctx: Context): void {
   crossSigning(app, ctx)
   toDevice(app, ctx)
   createRoomRoutes(app, ctx)
+  roomMembership(app, ctx)
   roomSend(app, ctx)
   roomState(app, ctx)
   directory(app, ctx)
   listPublicRooms(app, ctx)
   spaceHierarchy(app, ctx)
   roomSummary(app, ctx)
+  roomUpgrades(app, ctx)
   roomHistory(app, ctx)
   roomMembers(app, ctx)
   typing(app, ctx)
@@ -75,9 +84,12 @@ export function clientApi(app: App, ctx: Context): void {
   readMarkers(app, ctx)
   presence(app, ctx)
   tags(app, ctx)
+  notifications(app, ctx)
   relations(app, ctx)
   search(app, ctx)
   reportContent(app, ctx)
   syncRoutes(app, ctx)
+  thirdPartyNetworks(app, ctx)
+  voip(app, ctx)
   deviceListRefresh(app, ctx)
 }

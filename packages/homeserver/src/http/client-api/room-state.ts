@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import type { Context } from '../../context.ts'
 import { invalidParam } from '../../matrix/errors.ts'
+import { isUserId } from '../../matrix/ids.ts'
 import type { JsonObject } from '../../matrix/json.ts'
 import type { App } from '../app.ts'
 import { plainText } from '../plain-text.ts'
@@ -23,6 +24,10 @@ export function roomState(app: App, ctx: Context): void {
     app.put(path, { schema: setSchema, config }, async ({ requester, params, body }) => {
       const { type, stateKey = '' } = params
       const roomId = checkedRoomId(params.roomId)
+      if (type === 'm.room.member') {
+        if (!isUserId(stateKey)) throw invalidParam('The state key is no user ID')
+        return { event_id: await ctx.rooms.members.set(requester, roomId, stateKey, body) }
+      }
       const eventId = await ctx.rooms.speaking.say(requester, roomId, { type, stateKey, content: body })
       return { event_id: eventId }
     })

@@ -11,6 +11,7 @@ import { openId } from './openid.ts'
 import { publicRooms } from './public-rooms.ts'
 import { queryDirectory } from './query-directory.ts'
 import { queryProfile } from './query-profile.ts'
+import { roomMembers } from './room-members.ts'
 import { spaceHierarchy } from './space-hierarchy.ts'
 import { transactions } from './transactions.ts'
 import { userDevices } from './user-devices.ts'
@@ -31,6 +32,7 @@ export function federationApi(app: App, ctx: Context, spend: Spend): void {
   spaceHierarchy(app, ctx)
   queryDirectory(app, ctx)
   queryProfile(app, ctx)
+  roomMembers(app, ctx)
   transactions(app, ctx)
   userDevices(app, ctx)
   userKeys(app, ctx)

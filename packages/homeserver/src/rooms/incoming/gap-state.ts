@@ -9,12 +9,22 @@ type Parts = Pick<RoomParts, 'remote' | 'events' | 'store'>
 /** More missing events than this are asked for all at once. */
 const ONE_BY_ONE = 50
 
+/** The state after an event that has no place in our graph, as another server tells the state before it. */
+export async function stateAfterGap(parts: Parts, from: Source, eventId: EventId): Promise<StateMap | undefined> {
+  const before = await stateBeforeEvent(parts, from, eventId)
+  if (!before) return undefined
+  const map = new Map(before)
+  const last = await eventAtGap(parts, from, eventId)
+  if (last) put(map, last, from)
+  return map
+}
+
 /**
- * The state after an event that we do not have a place for in the graph, as another server tells it. Its events, and what
- * authorizes them, are judged and kept outside of the graph; those that are rejected are no part of the state.
+ * The state before an event, as another server tells it. Its events, and what authorizes them, are judged and kept outside
+ * of the graph; those that are rejected are no part of the state.
  * @returns `undefined` if the server does not tell
  */
-export async function stateAfterGap(parts: Parts, from: Source, eventId: EventId): Promise<StateMap | undefined> {
+export async function stateBeforeEvent(parts: Parts, from: Source, eventId: EventId): Promise<StateMap | undefined> {
   const ids = await askForStateIds(parts, from, eventId)
   if (!ids) return undefined
   const missing = await missingOf(parts, [...ids.state, ...ids.authChain])
@@ -28,10 +38,7 @@ export async function stateAfterGap(parts: Parts, from: Source, eventId: EventId
     if (one && !one.rejected) put(map, one.event, from)
   }
   // Without its create event it is the state of nothing.
-  if (!map.has(stateEntry('m.room.create', ''))) return undefined
-  const last = await eventAtGap(parts, from, eventId)
-  if (last) put(map, last, from)
-  return map
+  return map.has(stateEntry('m.room.create', '')) ? map : undefined
 }
 
 function put(map: Map<string, EventId>, event: RoomEvent, { roomId }: Source): void {

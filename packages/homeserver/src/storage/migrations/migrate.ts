@@ -6,6 +6,8 @@ import * as third from './0003-rooms.ts'
 import * as fourth from './0004-ephemeral.ts'
 import * as fifth from './0005-rate-limits.ts'
 import * as sixth from './0006-search-and-reports.ts'
+import * as seventh from './0007-notifications.ts'
+import * as eighth from './0008-user-agents.ts'
 
 /** Forward only, in this order, never changed once released. */
 const migrations: Record<string, Migration> = {
@@ -15,6 +17,8 @@ const migrations: Record<string, Migration> = {
   '0004-ephemeral': fourth,
   '0005-rate-limits': fifth,
   '0006-search-and-reports': sixth,
+  '0007-notifications': seventh,
+  '0008-user-agents': eighth,
 }
 
 /**

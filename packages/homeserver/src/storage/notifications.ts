@@ -1,0 +1,74 @@
+import type { RoomId, UserId } from '../matrix/ids.ts'
+import type { Db } from './store.ts'
+import type { NotificationsTable } from './tables.ts'
+
+export type NotificationRow = NotificationsTable
+
+/** Adds notifications; a user has one of an event at most. */
+export async function addNotifications(db: Db, rows: readonly NotificationRow[]): Promise<void> {
+  for (let start = 0; start < rows.length; start += 500) {
+    await db
+      .insertInto('notifications')
+      .values(rows.slice(start, start + 500))
+      .onConflict((conflict) => conflict.doNothing())
+      .execute()
+  }
+}
+
+/** Marks what a user has read of a room up to a position: of one thread, or of all (`undefined`). */
+export async function readNotifications(
+  db: Db,
+  userId: UserId,
+  roomId: RoomId,
+  upTo: { position: number; threadId: string | undefined },
+): Promise<void> {
+  let query = db
+    .updateTable('notifications')
+    .set({ unread: 0 })
+    .where('user_id', '=', userId)
+    .where('room_id', '=', roomId)
+    .where('unread', '=', 1)
+    .where('position', '<=', upTo.position)
+  if (upTo.threadId !== undefined) query = query.where('thread_id', '=', upTo.threadId)
+  await query.execute()
+}
+
+/** How much a user has not read, by room and thread: of these rooms, or of all. */
+export async function unreadByThread(
+  db: Db,
+  userId: UserId,
+  roomIds: readonly RoomId[] | 'all',
+): Promise<{ room_id: RoomId; thread_id: string; count: number; highlights: number }[]> {
+  if (roomIds.length === 0) return []
+  let query = db
+    .selectFrom('notifications')
+    .select((eb) => [
+      'room_id',
+      'thread_id',
+      eb.fn.countAll<number>().as('count'),
+      eb.fn.sum<number>('highlight').as('highlights'),
+    ])
+    .where('user_id', '=', userId)
+    .where('unread', '=', 1)
+  if (roomIds !== 'all') query = query.where('room_id', 'in', roomIds)
+  const rows = await query.groupBy(['room_id', 'thread_id']).execute()
+  return rows.map((row) => ({ ...row, count: Number(row.count), highlights: Number(row.highlights) }))
+}
+
+/** A user's notifications, the latest first, from before a position. */
+export async function notificationsBefore(
+  db: Db,
+  userId: UserId,
+  { before, limit, highlights }: { before: number | undefined; limit: number; highlights: boolean },
+): Promise<NotificationRow[]> {
+  let query = db.selectFrom('notifications').selectAll().where('user_id', '=', userId)
+  if (before !== undefined) query = query.where('position', '<', before)
+  if (highlights) query = query.where('highlight', '=', 1)
+  return query.orderBy('position', 'desc').limit(limit).execute()
+}
+
+/** Removes what was read, and what is older than anybody will read it. Times are epoch ms. */
+export async function forgetNotifications(db: Db, before: { read: number; unread: number }): Promise<void> {
+  await db.deleteFrom('notifications').where('created_at', '<', before.read).where('unread', '=', 0).execute()
+  await db.deleteFrom('notifications').where('created_at', '<', before.unread).execute()
+}

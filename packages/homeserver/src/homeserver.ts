@@ -124,6 +124,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       allowPrivate: settings.federationAllowPrivate,
       deny: settings.federationDeny,
       allow: settings.federationAllow,
+      notaries: settings.federationNotaries,
       rateLimits,
       retries: settings.deviceLists,
       oldKeys: await loadOldKeys({ store, dataDir }),

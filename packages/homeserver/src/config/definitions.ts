@@ -30,6 +30,7 @@ const definitions = {
   federationAllowPrivate: { key: 'federation_allow_private', kind: kinds.flag, fallback: false },
   federationDeny: { key: 'federation_deny', kind: kinds.list(','), fallback: [] },
   federationAllow: { key: 'federation_allow', kind: kinds.list(','), fallback: [] },
+  federationNotaries: { key: 'federation_notaries', kind: kinds.list(',', kinds.serverName), fallback: [] },
   registration: { key: 'registration', kind: kinds.oneOf('closed', 'token', 'open'), fallback: 'token' },
   registrationToken: { key: 'registration_token', kind: kinds.secret, fallback: undefined, secret: true },
   registrationSharedSecret: {

@@ -19,6 +19,7 @@ export type Settings = {
   federationAllowPrivate: boolean
   federationDeny: string[]
   federationAllow: string[]
+  federationNotaries: ServerName[]
   registration: 'closed' | 'token' | 'open'
   registrationToken: string | undefined
   registrationSharedSecret: string | undefined

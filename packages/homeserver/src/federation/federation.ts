@@ -28,6 +28,8 @@ export type FederationSettings = {
   deny: readonly string[]
   allow: readonly string[]
   retries: DestinationSettings
+  /** Servers that are asked for the keys of others that cannot be asked. */
+  notaries?: readonly ServerName[]
   /** `false` turns our own limits off. */
   rateLimits?: boolean
   /** Keys that this server signed with once. */
@@ -57,6 +59,7 @@ export function createFederation(parts: {
     log,
     own,
     isAllowed,
+    notaries: settings.notaries ?? [],
     rateLimits: settings.rateLimits ?? true,
   })
   const published = () => publishedKeys(serverName, signingKey, clock.now(), settings.oldKeys)

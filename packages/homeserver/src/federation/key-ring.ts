@@ -9,6 +9,7 @@ import { type Network, NetworkError } from '../platform/network.ts'
 import { keepResponse } from '../storage/notary-responses.ts'
 import { replaceServerKeys, type ServerKeyRow, serverKeys } from '../storage/server-keys.ts'
 import type { Store } from '../storage/store.ts'
+import { createAskNotaries } from './ask-notaries.ts'
 import type { Discovery } from './discovery.ts'
 import { keyIdsIn, readKeyResponse, type VerifyKey, validUntilIn } from './key-response.ts'
 
@@ -55,13 +56,16 @@ export function createKeyRing(parts: {
   /** Our own name, and all keys that we sign or have signed with. */
   own: { serverName: ServerName; keys: readonly VerifyKey[] }
   isAllowed(serverName: ServerName): boolean
+  /** Servers whose word is taken for the keys of others that cannot be asked. */
+  notaries?: readonly ServerName[]
   /** `false`: a server is asked however often its keys are wanted. */
   rateLimits?: boolean
 }): KeyRing {
-  const { store, clock, network, discovery, log, own, isAllowed, rateLimits = true } = parts
+  const { store, clock, network, discovery, log, own, isAllowed, notaries = [], rateLimits = true } = parts
   const interval = rateLimits ? ASK_INTERVAL_MS : 0
   const known = new LRUCache<ServerName, Known>({ max: SERVERS })
   const asking = createInFlight<void>()
+  const askNotaries = createAskNotaries({ clock, network, discovery, log, notaries, keyOf: keyFor })
 
   async function load(serverName: ServerName): Promise<Known> {
     const keys = keysOf(await serverKeys(store.db, serverName))
@@ -81,6 +85,7 @@ export function createKeyRing(parts: {
         if (!(error instanceof NetworkError)) throw error
         log.info({ serverName, detail: error.message }, 'the keys of a server could not be fetched')
       }
+      if (entry.silent) entry.silent = !(await takeFromNotaries(serverName, entry))
     })
   }
 
@@ -94,11 +99,25 @@ export function createKeyRing(parts: {
       timeoutMs: TIMEOUT_MS,
       maxBytes: MAX_BYTES,
     })
-    const now = clock.now()
     const body = response.status === 200 ? tryParseJson(response.body.toString('utf8')) : undefined
+    return keep(serverName, entry, body)
+  }
+
+  /** The newest last, so that what it does not list any more counts as old. */
+  async function takeFromNotaries(serverName: ServerName, entry: Known): Promise<boolean> {
+    const said = await askNotaries(serverName)
+    let taken = false
+    for (const body of said.toSorted((a, b) => validUntilIn(a) - validUntilIn(b)))
+      taken = (await keep(serverName, entry, body)) || taken
+    return taken
+  }
+
+  /** Keeps what a server says of its keys, whoever has brought it. @returns whether it is to be used */
+  async function keep(serverName: ServerName, entry: Known, body: unknown): Promise<boolean> {
+    const now = clock.now()
     const keys = readKeyResponse(body, serverName, now)
     if (typeof keys === 'string') {
-      log.info({ serverName, status: response.status, detail: keys }, 'the keys of a server were not usable')
+      log.info({ serverName, detail: keys }, 'the keys of a server were not usable')
       return false
     }
     const rows = keys.map(({ keyId, publicKey, validUntil, isOld }) => ({
@@ -124,19 +143,21 @@ export function createKeyRing(parts: {
     if (asking.has(serverName) || sinceAsked < 0 || sinceAsked >= interval) await ask(serverName, entry)
   }
 
+  async function keyFor(serverName: ServerName, keyId: string): Promise<VerifyKey | undefined> {
+    const entry = known.get(serverName) ?? (await load(serverName))
+    const usable = () => {
+      const key = entry.keys.get(keyId)
+      return key && !key.isOld && key.validUntil > clock.now() ? key : undefined
+    }
+    const before = usable()
+    if (before) return before
+    await refresh(serverName)
+    return usable()
+  }
+
   return {
     refresh,
-    async keyFor(serverName, keyId) {
-      const entry = known.get(serverName) ?? (await load(serverName))
-      const usable = () => {
-        const key = entry.keys.get(keyId)
-        return key && !key.isOld && key.validUntil > clock.now() ? key : undefined
-      }
-      const before = usable()
-      if (before) return before
-      await refresh(serverName)
-      return usable()
-    },
+    keyFor,
     async keyForEvent(serverName, keyId, originServerTs, enforceValidity) {
       const isGood = (key: VerifyKey) => !enforceValidity || originServerTs <= key.validUntil
       if (serverName === own.serverName) return own.keys.find((key) => key.keyId === keyId && isGood(key))

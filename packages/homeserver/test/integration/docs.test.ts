@@ -17,7 +17,7 @@ onSqlite((database) => {
     const patterns = new Set(servers.hs1.homeserver.app.allRoutes().map(({ pattern }) => pattern))
     // Older forms that the text speaks of in general, and the ends of push rules and notary paths.
     const general =
-      /\/r0\/|\/unstable\/keys|\/(enabled|actions)$|\*$|:keyId$|\/keys\/upload\/:deviceId|unstable\/org|\/user\/:userId\/devices/
+      /\/r0\/|\/unstable\/keys|\/(enabled|actions)$|\/state\/(:type\/)?$|\*$|:keyId$|\/keys\/upload\/:deviceId|unstable\/org|\/user\/:userId\/devices/
     const missing = [...patterns].filter((pattern) => !general.test(pattern) && !text.includes(`${written(pattern)}\``))
     assert.deepEqual(missing, [])
   })

@@ -30,7 +30,9 @@ export function roomSend(app: App, ctx: Context): void {
         if (!isEventId(redacts)) throw badJson('redacts is not an event ID')
         return { event_id: await ctx.rooms.speaking.redact(requester, roomId, redacts, content, transaction) }
       }
-      return { event_id: await ctx.rooms.speaking.say(requester, roomId, { type, content: body }, transaction) }
+      const eventId = await ctx.rooms.speaking.say(requester, roomId, { type, content: body }, transaction)
+      await ctx.ephemeral.active(requester)
+      return { event_id: eventId }
     })
   }
 

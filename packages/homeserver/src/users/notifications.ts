@@ -19,8 +19,8 @@ export type NotifyingEvent = {
 } & Omit<PushFacts, 'displayName'>
 
 type Count = { notification_count: number; highlight_count: number }
-/** What a user has not read of a room: in all, and by thread (`main` is one). */
-export type UnreadCounts = Count & { threads: Map<string, Count> }
+/** What a user has not read of a room: in all, and in each thread but the main timeline. */
+type UnreadCounts = { all: Count; threads: Map<EventId, Count> }
 
 /** As `GET /notifications` shows it, but for the event itself. */
 type Notification = {
@@ -113,11 +113,15 @@ export function createNotifications(store: Store, clock: Clock): Notifications {
       const found = new Map<RoomId, UnreadCounts>()
       for (const row of await storage.unreadByThread(db, userId, asked)) {
         if (!wanted.has(row.room_id)) continue
-        const counts = found.get(row.room_id) ?? { notification_count: 0, highlight_count: 0, threads: new Map() }
-        found.set(row.room_id, counts)
-        counts.notification_count += row.count
-        counts.highlight_count += row.highlights
-        counts.threads.set(row.thread_id, { notification_count: row.count, highlight_count: row.highlights })
+        const { all, threads } = found.get(row.room_id) ?? {
+          all: { notification_count: 0, highlight_count: 0 },
+          threads: new Map(),
+        }
+        found.set(row.room_id, { all, threads })
+        all.notification_count += row.count
+        all.highlight_count += row.highlights
+        if (row.thread_id === 'main') continue
+        threads.set(row.thread_id, { notification_count: row.count, highlight_count: row.highlights })
       }
       return found
     },

@@ -60,7 +60,7 @@ export async function accountsOn(store: Store, options: Options = {}): Promise<A
     shutdown: new AbortController().signal,
     users,
     devices,
-    rooms: {},
+    rooms: noRooms,
     ...context?.({ users, clock }),
   } as unknown as Context)
 
@@ -90,6 +90,9 @@ export async function accountsOn(store: Store, options: Options = {}): Promise<A
     },
   }
 }
+
+/** Every part of rooms, without anything in it: routes take parts of it when they are added. */
+const noRooms = new Proxy({}, { get: () => ({}) })
 
 const SETTINGS: Partial<Settings> = {
   serverName: SERVER_NAME,

@@ -238,7 +238,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     ephemeral: {
       ...ephemeral,
       roomAccountDataSince: users.roomAccountDataSince,
-      unreadCounts: async () => new Map(),
+      unreadCounts: users.notifications.unreadCounts,
     },
   })
   const cleaner = createWorkerLoop({

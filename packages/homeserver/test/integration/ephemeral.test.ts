@@ -80,6 +80,8 @@ forEachDatabase((database) => {
     const said = there.say({ type: 'm.room.message', sender: FAR_USER, content: { msgtype: 'm.text', body: 'hi' } })
     await far.sendPdus('hs1', [said.pdu])
     assert.deepEqual(await unread(bob), [2, 1, 0])
+    const synced = (await bob.sync()).rooms.join[room.roomId]
+    assert.deepEqual(synced.unread_notifications, { notification_count: 2, highlight_count: 1 })
     await room.say(bob, 'I have read it')
     assert.deepEqual(await unread(bob), [0, 0, 0])
     assert.equal((await bob.request('GET', '/notifications?limit=x')).status, 400)

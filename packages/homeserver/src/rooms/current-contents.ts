@@ -25,3 +25,13 @@ export async function isWorldReadable(db: Db, roomId: RoomId): Promise<boolean> 
   const contents = await currentContents(db, [roomId], ['m.room.history_visibility'])
   return contents.get(roomId)!.get('m.room.history_visibility')?.history_visibility === 'world_readable'
 }
+
+/** Whether anybody may join a room, or read what is said there. */
+export async function isOpen(db: Db, roomId: RoomId): Promise<boolean> {
+  const contents = await currentContents(db, [roomId], ['m.room.join_rules', 'm.room.history_visibility'])
+  const content = contents.get(roomId)!
+  return (
+    content.get('m.room.join_rules')?.join_rule === 'public' ||
+    content.get('m.room.history_visibility')?.history_visibility === 'world_readable'
+  )
+}

@@ -3,12 +3,16 @@ import { type EventId, isUserId, serverNameOf, type UserId } from '../matrix/ids
 import { type MembershipRow, membersOf, removeMemberships, saveMemberships } from '../storage/memberships.ts'
 import { addStateChanges, type StateChange, saveCurrentState } from '../storage/room-state.ts'
 import type { Membership } from '../storage/room-tables.ts'
+import { setOpen } from '../storage/rooms.ts'
+import { isOpen } from './current-contents.ts'
 import { followMembers } from './follow-members.ts'
 import type { RoomParts } from './ports.ts'
 import type { State, StateDelta } from './states.ts'
 import type { WritableRoom } from './writable-room.ts'
 
 const MEMBER = 'm.room.member'
+/** State that says whether anybody may join or read. */
+const OPENING = new Set(['m.room.join_rules', 'm.room.history_visibility'])
 
 type EntryChange = { type: string; stateKey: string; eventId: EventId | null; before: EventId | undefined }
 
@@ -39,6 +43,9 @@ export async function applyStateChanges(
     roomId,
     changes.filter((change) => change.type !== MEMBER),
   )
+  if (changes.some(({ type, stateKey }) => stateKey === '' && OPENING.has(type))) {
+    await setOpen(tx.db, roomId, await isOpen(tx.db, roomId))
+  }
   const members = await changeMembers(parts, room, ofMembers, position, event)
   // What a room was like when we came is shown whole to whoever joins; only what changes from then on is recorded.
   const recorded = members.weWereThere ? changes : changes.filter((change) => members.ours.has(change.stateKey))

@@ -26,6 +26,7 @@ import { createStateCheck } from './state-checks.ts'
 import { createStates } from './states.ts'
 import { createSyncSource, type SyncSource } from './sync-source.ts'
 import { createUpgrading, type Upgrading } from './upgrade.ts'
+import { createUserDirectory, type UserDirectory } from './user-directory.ts'
 import { createVersions } from './versions.ts'
 import { createRoomWriter } from './writable-room.ts'
 
@@ -40,6 +41,7 @@ export type Rooms = {
   directory: PublicRooms & RemoteDirectory
   spaces: Spaces
   upgrade: Upgrading
+  userDirectory: UserDirectory
   reading: Reading
   reports: Reports
   syncSource: SyncSource
@@ -64,6 +66,7 @@ export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versio
     spaces: createSpaces(parts, aliasResolver),
     reading: createReading(parts, createBackfill(parts, writer)),
     upgrade: createUpgrading(parts, writer),
+    userDirectory: createUserDirectory(parts),
     reports: createReports(parts),
     syncSource: createSyncSource(parts),
     acl,

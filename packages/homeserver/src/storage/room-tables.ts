@@ -27,6 +27,7 @@ export type RoomsTable = {
   last_position: number
   oldest_position: number
   published: Generated<number>
+  is_open: Generated<number>
   created_at: number
 }
 

@@ -20,7 +20,7 @@ export type RoomRow = {
   published: boolean
 }
 
-type StoredRow = Omit<RoomsTable, 'published' | 'created_at'> & { published: number }
+type StoredRow = Omit<RoomsTable, 'published' | 'is_open' | 'created_at'> & { published: number }
 
 const COLUMNS = [
   'room_id',
@@ -140,6 +140,15 @@ export async function takeOldestPositions(db: Db, roomId: RoomId, count: number)
     .returning('oldest_position')
     .executeTakeFirstOrThrow()
   return row.oldest_position
+}
+
+/** Notes whether anybody may join or read the room. */
+export async function setOpen(db: Db, roomId: RoomId, isOpen: boolean): Promise<void> {
+  await db
+    .updateTable('rooms')
+    .set({ is_open: isOpen ? 1 : 0 })
+    .where('room_id', '=', roomId)
+    .execute()
 }
 
 /** Whether the room stands in the public room directory. */

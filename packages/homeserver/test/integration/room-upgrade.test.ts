@@ -77,6 +77,20 @@ forEachDatabase((database) => {
       })
     }
 
+    test('a moderator who may do it is none more than that afterwards', async () => {
+      const { alice, servers } = await twoServers(database)
+      const carol = await servers.hs1.register('carol')
+      const old = await createRoom(alice, { room_version: '11', preset: 'public_chat' })
+      assert.equal((await carol.request('POST', roomPath(old, 'join'), {})).status, 200)
+      const levels = await stateOf(alice, old)('m.room.power_levels')
+      levels.users[carol.userId] = 50
+      levels.events['m.room.tombstone'] = 50
+      await put(alice, old)('m.room.power_levels', levels)
+      const created = await upgrade(carol, old, '11')
+      assert.deepEqual(await stateOf(carol, created)('m.room.power_levels'), levels)
+      assert.deepEqual(await stateOf(carol, old)('m.room.power_levels'), levels)
+    })
+
     test('aliases and the place in the directory move along', async () => {
       const { alice } = await twoServers(database)
       const old = await createRoom(alice, { room_version: '11', visibility: 'public', room_alias_name: 'first' })
@@ -94,6 +108,48 @@ forEachDatabase((database) => {
         body.chunk.map((room: { room_id: string }) => room.room_id),
         [created],
       )
+    })
+
+    test('whoever comes along brings their own settings, from another server too', async () => {
+      const { alice, bob, servers } = await twoServers(database)
+      const carol = await servers.hs1.register('carol')
+      const old = await createRoom(alice, { room_version: '11', preset: 'public_chat' })
+      const everybody = [alice, bob, carol]
+      const join = async (client: TestClient, roomId: string) => {
+        const answer = await client.request('POST', `/join/${encodeURIComponent(roomId)}?via=hs1`, {})
+        assert.equal(answer.status, 200, JSON.stringify(answer.body))
+      }
+      for (const client of [bob, carol]) await join(client, old)
+      await bob.request('PUT', aliasPath('#far:hs2'), { room_id: old })
+      for (const client of everybody) {
+        const own = `/user/${encodeURIComponent(client.userId)}`
+        await client.request('PUT', `${own}/rooms/${encodeURIComponent(old)}/tags/m.favourite`, { order: 0.5 })
+        await client.request('PUT', `${own}/account_data/m.direct`, { '@friend:hs1': [old], '@other:hs1': ['!x:hs1'] })
+        await client.request('PUT', `/pushrules/global/room/${encodeURIComponent(old)}`, { actions: ['notify'] })
+        await client.request('PUT', '/pushrules/global/override/quiet', {
+          actions: [],
+          conditions: [{ kind: 'event_match', key: 'room_id', pattern: old }],
+        })
+      }
+      const created = await upgrade(alice, old, '12')
+      for (const client of [bob, carol]) await join(client, created)
+      for (const client of everybody) {
+        const own = `/user/${encodeURIComponent(client.userId)}`
+        const tags = await client.request('GET', `${own}/rooms/${encodeURIComponent(created)}/tags`)
+        assert.deepEqual(tags.body, { tags: { 'm.favourite': { order: 0.5 } } }, client.userId)
+        const direct = await client.request('GET', `${own}/account_data/m.direct`)
+        assert.deepEqual(direct.body, { '@friend:hs1': [old, created], '@other:hs1': ['!x:hs1'] })
+        const rules = (await client.request('GET', '/pushrules/')).body.global
+        assert.deepEqual(
+          rules.room.map((rule: { rule_id: string }) => rule.rule_id),
+          [created, old],
+        )
+        const patterns = rules.override.flatMap((rule: { conditions?: { pattern?: string }[] }) =>
+          (rule.conditions ?? []).map((one) => one.pattern),
+        )
+        assert.ok(patterns.includes(old) && patterns.includes(created))
+      }
+      assert.equal((await bob.request('GET', aliasPath('#far:hs2'))).body.room_id, created)
     })
 
     test('nobody takes over what is of another room by calling it the predecessor', async () => {

@@ -40,6 +40,7 @@ import { thirdPartyIdentifiers } from './third-party-identifiers.ts'
 import { thirdPartyNetworks } from './third-party-networks.ts'
 import { toDevice } from './to-device.ts'
 import { typing } from './typing.ts'
+import { userDirectory } from './user-directory.ts'
 import { versions } from './versions.ts'
 import { voip } from './voip.ts'
 import { wellKnown } from './wellknown.ts'
@@ -77,6 +78,7 @@ export function clientApi(app: App, ctx: Context): void {
   spaceHierarchy(app, ctx)
   roomSummary(app, ctx)
   roomUpgrades(app, ctx)
+  userDirectory(app, ctx)
   roomHistory(app, ctx)
   roomMembers(app, ctx)
   typing(app, ctx)

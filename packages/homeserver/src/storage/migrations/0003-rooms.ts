@@ -27,6 +27,8 @@ async function createRoomTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('last_position', 'bigint', (c) => c.notNull())
     .addColumn('oldest_position', 'bigint', (c) => c.notNull())
     .addColumn('published', 'integer', (c) => c.notNull().defaultTo(0))
+    // Whether anybody may join or read it, as its state now says.
+    .addColumn('is_open', 'integer', (c) => c.notNull().defaultTo(0))
     .addColumn('created_at', 'bigint', (c) => c.notNull())
     .execute()
   await db.schema

@@ -85,6 +85,18 @@ export async function askForBackfill(
   return verified(parts, from, limited(body?.pdus, limit))
 }
 
+/** `GET /timestamp_to_event/{roomId}`: which event a server knows as the nearest to a time (epoch ms). */
+export async function askForEventNearTime(
+  parts: Parts,
+  from: Source,
+  { ts, dir }: { ts: number; dir: 'f' | 'b' },
+): Promise<{ eventId: EventId; originServerTs: number } | undefined> {
+  const path = `${V1}/timestamp_to_event/${encode(from.roomId)}?ts=${ts}&dir=${dir}`
+  const body = await get(parts, from, path, SHORT)
+  const { event_id: eventId, origin_server_ts: originServerTs } = body ?? {}
+  return isEventId(eventId) && typeof originServerTs === 'number' ? { eventId, originServerTs } : undefined
+}
+
 function get(parts: Parts, from: Source, path: string, limits: typeof SHORT) {
   return answerOf(parts, from, { method: 'GET', path, ...limits })
 }

@@ -32,7 +32,7 @@ export type MessagesResponse = { start: string; end?: string; chunk: ClientEvent
  */
 export async function messages(
   parts: RoomParts,
-  backfill: Backfill | undefined,
+  backfill: Backfill,
   requester: Pick<Viewer, 'userId' | 'deviceId'>,
   roomId: RoomId,
   query: MessagesQuery,
@@ -70,14 +70,14 @@ export async function placeOf(db: Db, roomId: RoomId, token: string, name: strin
 /** Reads, and once more where others could fill a gap in what was read. */
 async function readWithHistory(
   parts: RoomParts,
-  backfill: Backfill | undefined,
+  backfill: Backfill,
   access: RoomAccess,
   stretch: Stretch,
 ): Promise<Found> {
   const { db } = parts.store
   const { roomId } = access
   const first = await readStretch(parts, db, access, stretch)
-  if (stretch.dir === 'f' || !backfill || stretch.limit === 0) return first
+  if (stretch.dir === 'f' || stretch.limit === 0) return first
   const range = { lowest: first.isAtEnd ? 0 : first.end.depth, highest: stretch.from.depth }
   if (!(await hasGap(db, roomId, range))) return first
   const isFilled = await backfill(roomId, stretch.limit)

@@ -3,7 +3,7 @@ import type { JsonObject } from '../matrix/json.ts'
 import type { RoomEventFilter } from '../matrix/room-event-filter.ts'
 import type { ClientEvent } from './client-event.ts'
 import { type ContextResponse, eventContext, oneEvent } from './context.ts'
-import { eventNearTime, type NearEvent, type TimeQuery } from './event-near-time.ts'
+import { type EventElsewhere, eventNearTime, type NearEvent, type TimeQuery } from './event-near-time.ts'
 import { type Backfill, type MessagesQuery, type MessagesResponse, messages } from './messages.ts'
 import type { RoomParts } from './ports.ts'
 import { type RelationsQuery, type RelationsResponse, relations, type ThreadsQuery, threads } from './related-events.ts'
@@ -43,9 +43,10 @@ export type Reading = {
   search(requester: Requester, query: SearchQuery): Promise<SearchResponse>
 }
 
-export function createReading(parts: RoomParts, backfill?: Backfill): Reading {
+/** @param history where other servers are asked for what is not here */
+export function createReading(parts: RoomParts, history: { backfill: Backfill; elsewhere: EventElsewhere }): Reading {
   return {
-    messages: (requester, roomId, query) => messages(parts, backfill, requester, roomId, query),
+    messages: (requester, roomId, query) => messages(parts, history.backfill, requester, roomId, query),
     event: (requester, roomId, eventId) => oneEvent(parts, requester, roomId, eventId),
     context: (requester, roomId, eventId, query) => eventContext(parts, requester, roomId, eventId, query),
     someEvents: (requester, eventIds) => someEvents(parts, requester, eventIds),
@@ -53,7 +54,7 @@ export function createReading(parts: RoomParts, backfill?: Backfill): Reading {
     stateEvent: (requester, roomId, query) => stateEvent(parts, requester, roomId, query),
     members: (requester, roomId, query) => members(parts, requester, roomId, query),
     joinedMembers: (requester, roomId) => joinedMembers(parts, requester, roomId),
-    eventNearTime: (requester, roomId, query) => eventNearTime(parts, requester, roomId, query),
+    eventNearTime: (requester, roomId, query) => eventNearTime(parts, history.elsewhere, requester, roomId, query),
     relations: (requester, roomId, eventId, query) => relations(parts, requester, roomId, eventId, query),
     threads: (requester, roomId, query) => threads(parts, requester, roomId, query),
     search: (requester, query) => search(parts, requester, query),

@@ -5,6 +5,7 @@ import type { Db } from '../storage/store.ts'
 import { type AliasResolver, createAliasResolver } from './alias-resolver.ts'
 import { type Aliases, createAliases } from './aliases.ts'
 import { createBackfill } from './backfill/backfill.ts'
+import { createEventElsewhere } from './backfill/event-elsewhere.ts'
 import { createRoom } from './create.ts'
 import type { RoomWish } from './creation.ts'
 import { createEvents } from './events.ts'
@@ -64,7 +65,10 @@ export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versio
     directory: { ...createPublicRooms(parts, writer), ...createRemoteDirectory(parts) },
     aliases: { ...createAliases(parts, writer), ...aliasResolver },
     spaces: createSpaces(parts, aliasResolver),
-    reading: createReading(parts, createBackfill(parts, writer)),
+    reading: createReading(parts, {
+      backfill: createBackfill(parts, writer),
+      elsewhere: createEventElsewhere(parts, writer),
+    }),
     upgrade: createUpgrading(parts, writer),
     userDirectory: createUserDirectory(parts),
     reports: createReports(parts),

@@ -223,3 +223,33 @@ onSqlite((database) => {
     assert.equal(await statusOf(asked.eventId), 'accepted')
   })
 })
+
+forEachDatabase((database) => {
+  test('an event in a gap is found by its time at another server, and history is read on from there', async () => {
+    const { room, message, send, statusOf, alice, roomId, remote, clock } = await roomWithRemote(database)
+    const start = clock.now()
+    const events = Array.from({ length: 60 }, (_, n) =>
+      room.add(message(`${n}`, { originServerTs: start + n * 1_000 })),
+    )
+    const last = room.add(message('last', { originServerTs: start + 60_000 }))
+    remote.answerAlways({ endpoint: 'missingEvents' }, () => jsonResponse(200, { events: [events[59]!.pdu] }))
+    assert.deepEqual(await send(last), { [last.eventId]: {} })
+    const path = `/rooms/${encodeURIComponent(roomId)}`
+    const find = async (ts: number, dir: string) =>
+      (await alice.request('GET', `/_matrix/client/v1${path}/timestamp_to_event?ts=${ts}&dir=${dir}`)).body
+    assert.equal(await statusOf(events[30]!.eventId), undefined)
+    assert.deepEqual(await find(start + 29_500, 'f'), {
+      event_id: events[30]!.eventId,
+      origin_server_ts: start + 30_000,
+    })
+    assert.equal((await find(start + 20_500, 'b')).event_id, events[20]!.eventId)
+    const context = await alice.request('GET', `${path}/context/${encodeURIComponent(events[30]!.eventId)}?limit=0`)
+    const back = await alice.request('GET', `${path}/messages?dir=b&limit=3&from=${context.body.start}`)
+    assert.deepEqual(
+      back.body.chunk.map((event: { content: { body: string } }) => event.content.body),
+      ['29', '28', '27'],
+    )
+    remote.answerAlways({ endpoint: 'nearTime' }, () => jsonResponse(200, { event_id: 1 }))
+    assert.equal((await find(start + 59_500, 'f')).event_id, last.eventId)
+  })
+})

@@ -16,7 +16,12 @@ export function remoteRoomEndpoints(rooms: ReadonlyMap<string, RemoteRoom>): Rem
     method: 'GET' | 'POST',
     answer: (room: RemoteRoom, asked: { eventId: string; query: URLSearchParams; body: unknown }) => object | undefined,
   ): RemoteEndpoint {
-    const path = { missingEvents: 'get_missing_events', stateIds: 'state_ids', eventAuth: 'event_auth' }[name as string]
+    const path = {
+      missingEvents: 'get_missing_events',
+      stateIds: 'state_ids',
+      eventAuth: 'event_auth',
+      nearTime: 'timestamp_to_event',
+    }[name as string]
     return {
       name,
       method,
@@ -64,6 +69,12 @@ export function remoteRoomEndpoints(rooms: ReadonlyMap<string, RemoteRoom>): Rem
         ...room.before(from, [], Number(query.get('limit')) - from.length),
       ]
       return { pdus: pdusOf(events) }
+    }),
+    endpoint('nearTime', 'GET', (room, { query }) => {
+      const [ts, sign] = [Number(query.get('ts')), query.get('dir') === 'f' ? 1 : -1]
+      const far = ({ originServerTs }: { originServerTs: number }) => sign * (originServerTs - ts)
+      const [found] = [...room.events.values()].filter((event) => far(event) >= 0).sort((a, b) => far(a) - far(b))
+      return found && { event_id: found.eventId, origin_server_ts: found.originServerTs }
     }),
   ]
 }

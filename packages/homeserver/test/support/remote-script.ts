@@ -14,6 +14,7 @@ export type Endpoint =
   | 'stateIds'
   | 'state'
   | 'backfill'
+  | 'nearTime'
   | 'policySign'
 
 /** Which requests: of one endpoint or any, about one user or any. */

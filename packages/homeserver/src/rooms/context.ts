@@ -1,4 +1,4 @@
-import { notFound } from '../matrix/errors.ts'
+import { MatrixError, notFound } from '../matrix/errors.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { passesFilter, type RoomEventFilter } from '../matrix/room-event-filter.ts'
 import { eventRow, eventRows } from '../storage/events.ts'
@@ -32,12 +32,21 @@ export async function seenEvent(
   roomId: RoomId,
   eventId: EventId,
 ): Promise<{ access: RoomAccess; seen: SeenEvent }> {
-  const access = await accessRoom(parts, db, requester, roomId, { forEvents: true }).catch(() => undefined)
-  const row = access && (await eventRow(db, eventId))
-  if (!access || row?.room_id !== roomId) throw noSuchEvent()
-  const [seen] = await seenEvents(parts, db, { ...access.viewer, ignored: new Set() }, [row])
+  const access = await accessRoom(parts, db, requester, roomId, { forEvents: true }).catch(unlessRefused)
+  if (!access) throw noSuchEvent()
+  return { access, seen: await seenIn(parts, db, access, eventId) }
+}
+
+async function seenIn(parts: RoomParts, db: Db, { roomId, viewer }: RoomAccess, eventId: EventId): Promise<SeenEvent> {
+  const row = await eventRow(db, eventId)
+  if (row?.room_id !== roomId) throw noSuchEvent()
+  const [seen] = await seenEvents(parts, db, { ...viewer, ignored: new Set() }, [row])
   if (!seen) throw noSuchEvent()
-  return { access, seen }
+  return seen
+}
+
+function unlessRefused(error: unknown): undefined {
+  if (!(error instanceof MatrixError)) throw error
 }
 
 const noSuchEvent = () => notFound('There is no such event, or you may not see it')
@@ -55,7 +64,10 @@ export async function oneEvent(
   return event!
 }
 
-/** `GET /rooms/{roomId}/context/{eventId}`: an event, and what comes right before and after it. @throws `M_NOT_FOUND` */
+/**
+ * `GET /rooms/{roomId}/context/{eventId}`: an event, and what comes right before and after it.
+ * @throws `M_FORBIDDEN` if the room is none that the user may read, `M_NOT_FOUND` if the event is not
+ */
 export async function eventContext(
   parts: RoomParts,
   requester: Requester,
@@ -64,7 +76,8 @@ export async function eventContext(
   { limit, filter }: { limit: number; filter: RoomEventFilter },
 ): Promise<ContextResponse> {
   const { db } = parts.store
-  const { access, seen } = await seenEvent(parts, db, requester, roomId, eventId)
+  const access = await accessRoom(parts, db, requester, roomId, { forEvents: true })
+  const seen = await seenIn(parts, db, access, eventId)
   const place = seen.row as { depth: number; position: number }
   const beforeLimit = Math.floor(limit / 2)
   const before = await readStretch(parts, db, access, {

@@ -277,7 +277,7 @@ forEachDatabase((database) => {
 
   describe('GET /rooms/{roomId}/context/{eventId}', () => {
     test('gives what is around an event, tokens that go on from there, and the state', async () => {
-      const { alice, bob, room } = await aliceAndBob(database)
+      const { server, alice, bob, room } = await aliceAndBob(database)
       await room.change(bob, bob, 'join')
       const said = []
       for (let n = 0; n < 7; n++) said.push(await room.say(alice, `m${n}`))
@@ -294,6 +294,8 @@ forEachDatabase((database) => {
       assert.deepEqual(members(body.state).sort(), [alice.userId, bob.userId])
       const lazy = await room.get(alice, `${path}&filter={"lazy_load_members":true}`)
       assert.deepEqual(members(lazy.body.state), [alice.userId])
+      assert.equal((await room.get(await server.register('carol'), path)).body.errcode, 'M_FORBIDDEN')
+      assert.equal((await room.get(alice, '/context/$unknown')).body.errcode, 'M_NOT_FOUND')
     })
   })
 })

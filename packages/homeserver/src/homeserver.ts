@@ -30,7 +30,7 @@ import { createWorkerLoop } from './platform/worker-loop.ts'
 import { roomFacts } from './rooms/room-facts.ts'
 import { createRooms } from './rooms/rooms.ts'
 import { sharedRooms as roomsShared } from './rooms/shared-rooms.ts'
-import { guestsAmong } from './storage/accounts.ts'
+import { guestsAmong, isActiveAccount } from './storage/accounts.ts'
 import { type Backend, postgresBackend, sqliteBackend } from './storage/dialect.ts'
 import { oneTimeKeyCounts, unusedFallbackKeyTypes } from './storage/one-time-keys.ts'
 import { settleServerName } from './storage/server-info.ts'
@@ -157,7 +157,17 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     await devices.crossSigning.forget(tx, userId)
   }
   const remoteProfile = createRemoteProfiles(clock, federation.request)
-  const users = createUsers({ store, clock, random, settings, sessions: devices, forgetKeys, remoteProfile })
+  const users = createUsers({
+    store,
+    clock,
+    random,
+    settings,
+    sessions: devices,
+    forgetKeys,
+    remoteProfile,
+    nameChanged: (userId) => rooms.members.followProfile(userId),
+    leaveRooms: (tx, userId) => rooms.members.departures.schedule(tx, userId),
+  })
   const ephemeral = createEphemeral({
     store,
     clock,
@@ -180,7 +190,11 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     serverName,
     signingKey,
     profileOf: users.publicProfile,
-    localUsers: { exists: users.exists, guestsAmong, blocksInvites: users.blocksInvites },
+    localUsers: {
+      exists: (userId) => isActiveAccount(store.db, userId),
+      guestsAmong,
+      blocksInvites: users.blocksInvites,
+    },
     remote: {
       request: federation.request,
       isAllowed: federation.isAllowed,
@@ -291,6 +305,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     await deviceLists.start()
     sender.start()
     ephemeral.start()
+    rooms.members.departures.start()
     cleaner.start()
   }
 
@@ -322,7 +337,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     async stop() {
       shuttingDown.abort()
       await listeners?.close(STOP_GRACE_MS)
-      await Promise.all([deviceLists.stop(), sender.stop(), ephemeral.stop(), cleaner.stop()])
+      await Promise.all([deviceLists, sender, ephemeral, cleaner, rooms.members.departures].map((one) => one.stop()))
       await app.close()
       await store.close()
       await network.close()

@@ -13,12 +13,14 @@ import { createKeyedLock } from '../platform/keyed-lock.ts'
 import { joinedRoomIds, type MembershipRow, membershipRow, setForgotten } from '../storage/memberships.ts'
 import type { Membership } from '../storage/room-tables.ts'
 import type { AliasResolver } from './alias-resolver.ts'
+import { createDepartures, type Departures } from './membership/departures.ts'
 import { createMembersForServers, type MembersForServers } from './membership/for-servers.ts'
 import { type Invitation, invite } from './membership/invite.ts'
 import { type Joiner, joinRoom } from './membership/join.ts'
 import { knockOn } from './membership/knock.ts'
 import { leaveRoom } from './membership/leave.ts'
 import { changeMember, type Removal, removeMember } from './membership/member-change.ts'
+import { createProfileChanges } from './membership/profile-changes.ts'
 import type { RoomParts } from './ports.ts'
 import type { ServerAcl } from './server-acl.ts'
 import type { RoomWriter } from './writable-room.ts'
@@ -50,6 +52,9 @@ export type Members = {
   joinedRooms(userId: UserId): Promise<RoomId[]>
   /** @throws 400 `M_UNKNOWN` while the user is in the room or invited; `M_NOT_FOUND` */
   forget(userId: UserId, roomId: RoomId): Promise<void>
+  /** Tells the rooms that a user is in what they are called now. */
+  followProfile(userId: UserId): Promise<void>
+  departures: Departures
   forServers: MembersForServers
 }
 
@@ -128,6 +133,8 @@ export function createMembers(
       await setForgotten(store.db, roomId, userId)
     },
 
+    followProfile: createProfileChanges(parts, writer),
+    departures: createDepartures(parts, writer),
     forServers: createMembersForServers(parts, writer, acl),
   }
 }

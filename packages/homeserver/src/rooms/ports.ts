@@ -48,6 +48,7 @@ export type RemoteServers = {
 
 /** Our users, as far as their membership of rooms depends on it. */
 export type LocalUsers = {
+  /** Whether there is such an account, not closed. */
   exists(userId: UserId): Promise<boolean>
   /** Which of them are guests. */
   guestsAmong(db: Db, userIds: readonly UserId[]): Promise<UserId[]>

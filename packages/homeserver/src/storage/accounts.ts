@@ -11,6 +11,12 @@ export async function findAccount(db: Db, userId: UserId): Promise<Account | und
   return db.selectFrom('users').selectAll().where('user_id', '=', userId).executeTakeFirst()
 }
 
+/** Whether there is such an account, and it is not closed. */
+export async function isActiveAccount(db: Db, userId: UserId): Promise<boolean> {
+  const account = await findAccount(db, userId)
+  return account !== undefined && account.deactivated_at === null
+}
+
 /** Whether there is any account at all. */
 export async function hasAccounts(db: Db): Promise<boolean> {
   const row = await db.selectFrom('users').select('user_id').limit(1).executeTakeFirst()

@@ -11,7 +11,8 @@ export type RoomTables = {
   current_state: { room_id: RoomId; type: string; state_key: string; event_id: EventId }
   state_changes: StateChangesTable
   memberships: MembershipsTable
-  stripped_state: { room_id: RoomId; user_id: UserId; events: string }
+  stripped_state: { room_id: RoomId; user_id: UserId; events: string; told_by: ServerName }
+  departures: { user_id: UserId; due_at: number }
   room_aliases: { alias: RoomAlias; room_id: RoomId; creator: UserId; created_at: number }
   event_transactions: EventTransactionsTable
   outgoing_events: { destination: ServerName; position: number; event_id: EventId; room_id: RoomId }

@@ -24,15 +24,19 @@ export type AccountChanges = {
   deactivate(userId: UserId, erase: boolean): Promise<void>
 }
 
-/** @param forgetKeys forgets what only this user could read; part of the transaction that closes the account */
+/**
+ * @param forgetKeys forgets what only this user could read; part of the transaction that closes the account, as is
+ * `leaveRooms`, which has the user leave all rooms later
+ */
 export function createAccountChanges(deps: {
   store: Store
   clock: Clock
   passwords: Passwords
   sessions: Sessions
   forgetKeys(tx: Tx, userId: UserId): Promise<void>
+  leaveRooms(tx: Tx, userId: UserId): Promise<void>
 }): AccountChanges {
-  const { store, clock, passwords, sessions, forgetKeys } = deps
+  const { store, clock, passwords, sessions, forgetKeys, leaveRooms } = deps
   return {
     async changePassword({ userId, deviceId }, { password, logoutDevices }) {
       if (!isPossiblePassword(password)) throw invalidParam('The password is empty or too long')
@@ -49,6 +53,7 @@ export function createAccountChanges(deps: {
         await sessions.endSessions(tx, userId)
         await removeAllAccountData(tx.db, userId)
         await forgetKeys(tx, userId)
+        await leaveRooms(tx, userId)
         if (erase) await removeProfile(tx.db, userId)
       }),
   }

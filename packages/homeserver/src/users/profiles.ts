@@ -43,11 +43,27 @@ const TEXTS = new Map([
 ])
 
 /** Profiles of our users, and through `remoteProfile` of others. Client-server API, "Profiles". */
-export function createProfiles(store: Store, serverName: ServerName, remoteProfile: RemoteProfile): Profiles {
+export function createProfiles({
+  store,
+  serverName,
+  remoteProfile,
+  nameChanged,
+}: {
+  store: Store
+  serverName: ServerName
+  remoteProfile: RemoteProfile
+  /** Called after a change of what goes into the membership events of a user. */
+  nameChanged(userId: UserId): Promise<void>
+}): Profiles {
   async function profile(userId: UserId): Promise<Profile> {
     const found = serverNameOf(userId) === serverName ? await localProfile(userId) : await remoteProfile(userId)
     if (!found) throw notFound('No such user')
     return found
+  }
+
+  async function remove(userId: UserId, name: string): Promise<void> {
+    await removeProfileField(store.db, userId, name)
+    if (isPublic(name)) await nameChanged(userId)
   }
 
   async function localProfile(userId: UserId): Promise<Profile | undefined> {
@@ -70,32 +86,34 @@ export function createProfiles(store: Store, serverName: ServerName, remoteProfi
       checkName(name)
       const value = valueIn(body, name)
       // How clients have always taken their name or picture away.
-      if (value === '' && TEXTS.has(name)) return removeProfileField(store.db, userId, name)
+      if (value === '' && TEXTS.has(name)) return remove(userId, name)
       const text = JSON.stringify(value)
       await store.transaction(async (tx) => {
         const others = (await profileFields(tx.db, userId)).filter((field) => field.name !== name)
         if (sizeOf([...others, { name, value: text }]) >= MAX_PROFILE_BYTES) throw tooLarge()
         await putProfileField(tx.db, userId, { name, value: text })
       })
+      if (isPublic(name)) await nameChanged(userId)
     },
 
     async publicProfile(userId) {
       if (serverNameOf(userId) !== serverName) return {}
       const fields = await profileFields(store.db, userId)
       return Object.fromEntries(
-        fields
-          .filter(({ name }) => name === 'displayname' || name === 'avatar_url')
-          .map(({ name, value }) => [name, JSON.parse(value)]),
+        fields.filter(({ name }) => isPublic(name)).map(({ name, value }) => [name, JSON.parse(value)]),
       )
     },
 
     async removeProfileField(requester, userId, name) {
       checkOwner(requester, userId)
       checkName(name)
-      await removeProfileField(store.db, userId, name)
+      await remove(userId, name)
     },
   }
 }
+
+/** Whether a field goes into the membership events of its user. */
+const isPublic = (name: string) => name === 'displayname' || name === 'avatar_url'
 
 function checkOwner(requester: UserId, userId: UserId): void {
   if (requester !== userId) throw forbidden('This is the profile of somebody else')

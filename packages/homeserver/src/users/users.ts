@@ -61,6 +61,10 @@ export type UsersDependencies = {
   sessions: Sessions
   /** Forgets the keys that only this user could use, when the account is closed. */
   forgetKeys(tx: Tx, userId: UserId): Promise<void>
+  /** Called after a change of what a user is called. */
+  nameChanged?(userId: UserId): Promise<void>
+  /** Has a user leave all rooms, when the account is closed. */
+  leaveRooms?(tx: Tx, userId: UserId): Promise<void>
   /** Without it, users of other servers have no profile here. */
   remoteProfile?: RemoteProfile
 }
@@ -68,7 +72,11 @@ export type UsersDependencies = {
 export function createUsers(dependencies: UsersDependencies): Users {
   const { store, clock, random, settings, sessions, forgetKeys } = dependencies
   const { serverName } = settings
-  const remoteProfile = dependencies.remoteProfile ?? (async () => undefined)
+  const {
+    remoteProfile = async () => undefined,
+    nameChanged = async () => {},
+    leaveRooms = async () => {},
+  } = dependencies
 
   const passwords = createPasswords(random, settings.passwordHash)
   const attempts = createAttempts(store, clock, settings.rateLimits)
@@ -91,9 +99,9 @@ export function createUsers(dependencies: UsersDependencies): Users {
     ...createRegistration({ store, random, settings, accounts, passwords, attempts, tokens, uia, sessions }),
     ...createLogin({ store, serverName, checkPassword, takeLoginToken, attempts, sessions }),
     ...createSharedSecretRegistration({ store, clock, random, secret, accounts, passwords, sessions }),
-    ...createAccountChanges({ store, clock, passwords, sessions, forgetKeys }),
+    ...createAccountChanges({ store, clock, passwords, sessions, forgetKeys, leaveRooms }),
     ...shortLivedTokens,
-    ...createProfiles(store, serverName, remoteProfile),
+    ...createProfiles({ store, serverName, remoteProfile, nameChanged }),
     ...createAccountData(store, pushRules),
     ...createSuccessorRooms(),
     ...createFilters(store),

@@ -1,40 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { ROOM_VERSIONS } from '../../src/state/room-versions.ts'
-import { forEachDatabase, type TestDatabase } from '../support/databases.ts'
+import { forEachDatabase } from '../support/databases.ts'
 import { createRoom, roomPath } from '../support/room-client.ts'
-import type { ClientAnswer, TestClient } from '../support/test-client.ts'
-import { testNetwork } from '../support/test-network.ts'
-
-/** Alice and carol on hs1, bob on hs2, dave on hs3. */
-async function world(database: TestDatabase) {
-  const net = await testNetwork(['hs1', 'hs2', 'hs3'], { database, realRooms: true })
-  const { hs1, hs2, hs3 } = net.servers
-  const [alice, carol] = [await hs1.register('alice'), await hs1.register('carol')]
-  return { ...net, alice, carol, bob: await hs2.register('bob'), dave: await hs3.register('dave') }
-}
-
-const outcome = ({ status, body }: ClientAnswer) => [status, body?.errcode]
-const post = (client: TestClient, roomId: string, action: string, body: object = {}) =>
-  client.request('POST', roomPath(roomId, action), body)
-const join = (client: TestClient, room: string, via?: string) =>
-  client.request('POST', `/join/${encodeURIComponent(room)}${via === undefined ? '' : `?via=${via}`}`, {})
-
-async function ok(answer: Promise<ClientAnswer>): Promise<ClientAnswer['body']> {
-  const { status, body } = await answer
-  assert.equal(status, 200, JSON.stringify(body))
-  return body
-}
-
-/** What a member's server says of somebody's membership. */
-async function membership(client: TestClient, roomId: string, { userId }: { userId: string }) {
-  const { body } = await client.request('GET', roomPath(roomId, 'state', 'm.room.member', userId))
-  return body.membership
-}
-
-async function joinedRooms(client: TestClient): Promise<string[]> {
-  return (await ok(client.request('GET', '/joined_rooms'))).joined_rooms
-}
+import type { TestClient } from '../support/test-client.ts'
+import { join, joinedRooms, membership, ok, outcome, post, world } from './room-membership-world.ts'
 
 forEachDatabase((database) => {
   describe('membership on one server', () => {

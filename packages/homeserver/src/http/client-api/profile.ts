@@ -1,12 +1,13 @@
 import { Type } from 'typebox'
 import type { Context } from '../../context.ts'
-import { invalidParam } from '../../matrix/errors.ts'
+import { invalidParam, MatrixError } from '../../matrix/errors.ts'
 import { isUserId, type UserId } from '../../matrix/ids.ts'
 import type { App } from '../app.ts'
 import { clientPaths } from './versions-of.ts'
 
 const profileSchema = { params: Type.Object({ userId: Type.String() }) }
 const fieldSchema = { params: Type.Object({ userId: Type.String(), keyName: Type.String() }) }
+const guests = { config: { guests: true } }
 const changeSchema = { ...fieldSchema, body: Type.Object({}) }
 
 /** Client-server API, "Profiles". */
@@ -25,15 +26,28 @@ export function profile(app: App, ctx: Context): void {
       }),
     )
 
-    app.put(field, { schema: changeSchema }, async ({ requester, params: { userId, keyName }, body }) => {
+    app.put(field, { schema: changeSchema, ...guests }, async ({ requester, params: { userId, keyName }, body }) => {
+      requireFullAccount(requester, keyName)
       await ctx.users.setProfileField(requester.userId, checkedUserId(userId), keyName, body)
       return {}
     })
 
-    app.delete(field, { schema: fieldSchema, config: { ignoreBody: true } }, async ({ requester, params }) => {
-      await ctx.users.removeProfileField(requester.userId, checkedUserId(params.userId), params.keyName)
-      return {}
-    })
+    app.delete(
+      field,
+      { schema: fieldSchema, config: { ignoreBody: true, guests: true } },
+      async ({ requester, params }) => {
+        requireFullAccount(requester, params.keyName)
+        await ctx.users.removeProfileField(requester.userId, checkedUserId(params.userId), params.keyName)
+        return {}
+      },
+    )
+  }
+}
+
+/** Guests have a name, and nothing else. Client-server API, "Guest Access". */
+function requireFullAccount({ isGuest }: { isGuest: boolean }, keyName: string): void {
+  if (isGuest && keyName !== 'displayname') {
+    throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests can set nothing but their name')
   }
 }
 

@@ -4,7 +4,7 @@ import { isServerName, isUserId, type RoomId, type ServerName, serverNameOf, typ
 import { isObject, type Json, type JsonObject } from '../../matrix/json.ts'
 import { completeEvent } from '../../state/build-event.ts'
 import { ROOM_VERSIONS, type RoomVersion, roomVersion } from '../../state/room-versions.ts'
-import { membershipRow, serversIn } from '../../storage/memberships.ts'
+import { membershipRow, serversIn, strippedStateSource } from '../../storage/memberships.ts'
 import { roomRow } from '../../storage/rooms.ts'
 import type { RoomParts } from '../ports.ts'
 import { newEventId } from '../send.ts'
@@ -32,9 +32,16 @@ export async function serversToAsk(
 ): Promise<ServerName[]> {
   const own = await membershipRow(store.db, roomId, userId)
   const inviter = own?.membership === 'invite' ? [serverNameOf(own.sender)] : []
+  const teller = await strippedStateSource(store.db, roomId, userId)
   const ofRoomId = roomId.slice(roomId.indexOf(':') + 1)
   const known = await serversIn(store.db, roomId)
-  const all = new Set([...via, ...inviter, ...(isServerName(ofRoomId) ? [ofRoomId] : []), ...known])
+  const all = new Set([
+    ...via,
+    ...inviter,
+    ...(teller ? [teller] : []),
+    ...(isServerName(ofRoomId) ? [ofRoomId] : []),
+    ...known,
+  ])
   return [...all].filter((server) => server !== serverName && remote.isAllowed(server)).slice(0, MAX_SERVERS)
 }
 

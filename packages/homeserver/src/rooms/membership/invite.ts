@@ -44,7 +44,8 @@ export async function invite(
     const event = await memberEvent(parts, room, target)
     if (event) {
       const shown = await shownState(parts, room, event)
-      await saveStrippedState(room.tx.db, roomId, target, strippedText([...shown, event]))
+      const events = strippedText([...shown, event])
+      await saveStrippedState(room.tx.db, { roomId, userId: target, events, toldBy: parts.serverName })
     }
     return eventId
   })

@@ -52,7 +52,9 @@ export async function takeInvite(
   const pdu = signPdu(event.pdu, version, parts.serverName, parts.signingKey)
   // In a room that we are in, the event comes by the usual way, and counts when it is part of the room.
   if (!(await hasLocalMember(parts.store.db, roomId))) {
-    await parts.store.transaction((tx) => noteOutside(parts, tx, version, { ...event, pdu }, shown))
+    await parts.store.transaction((tx) =>
+      noteOutside(parts, tx, version, { ...event, pdu }, { events: shown, toldBy: origin }),
+    )
   }
   return pdu
 }

@@ -44,7 +44,7 @@ export async function knockOn(
     if ('kind' in answer) return answer
     const { version, event } = prepared
     const shown = await shownByServer(parts, roomId, version, answer.body.knock_room_state)
-    await parts.store.transaction((tx) => noteOutside(parts, tx, version, event, shown))
+    await parts.store.transaction((tx) => noteOutside(parts, tx, version, event, { events: shown, toldBy: server }))
     return { done: true }
   })
 }
@@ -61,7 +61,8 @@ async function knockHere(parts: RoomParts, room: WritableRoom, userId: UserId, c
   const event = await memberEvent(parts, room, userId)
   if (!event) return
   const shown = await shownState(parts, room, event)
-  await saveStrippedState(room.tx.db, room.roomId, userId, strippedText([...shown, event]))
+  const events = strippedText([...shown, event])
+  await saveStrippedState(room.tx.db, { roomId: room.roomId, userId, events, toldBy: parts.serverName })
 }
 
 /**

@@ -1,6 +1,6 @@
 import { MatrixError } from '../../matrix/errors.ts'
 import type { RoomEvent } from '../../matrix/events.ts'
-import type { UserId } from '../../matrix/ids.ts'
+import type { ServerName, UserId } from '../../matrix/ids.ts'
 import type { RoomVersion } from '../../state/room-versions.ts'
 import { addOutliers, eventFacts } from '../../storage/events.ts'
 import { membershipRow, saveMemberships, saveStrippedState } from '../../storage/memberships.ts'
@@ -14,7 +14,7 @@ import { strippedText } from './stripped-state.ts'
 /**
  * Notes the membership of one of our users in a room that we are not in: an invitation, a knock, or the end of one. Its
  * clients hear of it. What is known already changes nothing.
- * @param shown what clients are shown of the room; `undefined` leaves that as it was
+ * @param shown what clients are shown of the room, and the server that showed it; `undefined` leaves that as it was
  * @throws 400 `M_INCOMPATIBLE_ROOM_VERSION` if the room is known to be of another version
  */
 export async function noteOutside(
@@ -22,7 +22,7 @@ export async function noteOutside(
   tx: Tx,
   version: RoomVersion,
   event: RoomEvent,
-  shown?: readonly RoomEvent[],
+  shown?: { events: readonly RoomEvent[]; toldBy: ServerName },
 ): Promise<void> {
   const { roomId } = event
   const userId = event.stateKey as UserId
@@ -51,7 +51,10 @@ export async function noteOutside(
       prev_membership: before?.membership ?? null,
     },
   ])
-  if (shown) await saveStrippedState(tx.db, roomId, userId, strippedText([...shown, event]))
+  if (shown) {
+    const events = strippedText([...shown.events, event])
+    await saveStrippedState(tx.db, { roomId, userId, events, toldBy: shown.toldBy })
+  }
   parts.events.remember(tx, { event, rejected: false })
   tx.wake([userId])
 }

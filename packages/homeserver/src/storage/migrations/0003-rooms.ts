@@ -186,7 +186,14 @@ async function createMembershipTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('room_id', 'text', (c) => c.notNull())
     .addColumn('user_id', 'text', (c) => c.notNull())
     .addColumn('events', 'text', (c) => c.notNull())
+    // The server that showed it, which is in the room.
+    .addColumn('told_by', 'text', (c) => c.notNull())
     .addPrimaryKeyConstraint('stripped_state_pk', ['room_id', 'user_id'])
+    .execute()
+  // Users whose accounts are closed, and who have yet to leave their rooms.
+  await table('departures')
+    .addColumn('user_id', 'text', (c) => c.primaryKey())
+    .addColumn('due_at', 'bigint', (c) => c.notNull())
     .execute()
   await table('room_aliases')
     .addColumn('alias', 'text', (c) => c.primaryKey())

@@ -1,4 +1,4 @@
-import { forbidden, MatrixError, notFound } from '../matrix/errors.ts'
+import { forbidden, invalidParam, MatrixError, notFound } from '../matrix/errors.ts'
 import { stateEntry } from '../matrix/events.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import { canonicalJson, type JsonObject } from '../matrix/json.ts'
@@ -108,7 +108,8 @@ async function sameState(parts: RoomParts, room: WritableRoom, draft: Draft): Pr
 
 async function requireRedactable(parts: RoomParts, room: WritableRoom, userId: UserId, target: EventId): Promise<void> {
   const row = await eventRow(room.tx.db, target)
-  if (!row || row.room_id !== room.roomId || row.position === null) throw notFound('No such event in this room')
+  if (!row || row.position === null) throw notFound('There is no such event')
+  if (row.room_id !== room.roomId) throw invalidParam('The event is not in this room')
   if (row.type === 'm.room.create') throw new MatrixError(403, 'M_FORBIDDEN', 'A create event cannot be redacted')
   if (row.sender === userId) return
   const keys = [

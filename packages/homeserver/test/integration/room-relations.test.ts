@@ -142,8 +142,14 @@ forEachDatabase((database) => {
       await room.send(alice, 'm.room.redaction', { redacts: said, reason: 'typo' })
       const { body } = await room.get(alice, `/event/${encodeURIComponent(said)}`)
       assert.deepEqual([body.content, body.unsigned.redacted_because.content.reason], [{}, 'typo'])
-      const wrong = await alice.request('PUT', `${room.path}/send/m.room.redaction/none`, {})
-      assert.deepEqual([wrong.status, wrong.body.errcode], [400, 'M_BAD_JSON'])
+      const refused = async (content: object) => {
+        const { status, body } = await alice.request('PUT', `${room.path}/send/m.room.redaction/none`, content)
+        return [status, body.errcode]
+      }
+      assert.deepEqual(await refused({}), [400, 'M_BAD_JSON'])
+      assert.deepEqual(await refused({ redacts: '$unknown' }), [404, 'M_NOT_FOUND'])
+      const elsewhere = await (await testRoom(alice, { name: 'Elsewhere' })).say(alice, 'hello')
+      assert.deepEqual(await refused({ redacts: elsewhere }), [400, 'M_INVALID_PARAM'])
     })
   })
 })

@@ -101,6 +101,8 @@ function sharedRoomsOf(members: ReadonlySet<string>): SharedRooms {
     movements: async () => ({ met: [], parted: [] }),
     servers: async (_db, userId) =>
       [...new Set(([...members] as UserId[]).map(serverNameOf))].filter((name) => name !== serverNameOf(userId)),
+    inEncryptedRooms: async (_db, userId) => ([...members] as UserId[]).filter((member) => member !== userId),
+    active: async (_db, userIds) => new Set(userIds),
   }
 }
 

@@ -16,6 +16,7 @@ import { createTransactions, type EduHandler } from './federation/transactions.t
 import { type App, createApp } from './http/app.ts'
 import { type Listeners, openListeners } from './http/listeners.ts'
 import { createOperatorApp } from './http/ops/index.ts'
+import { createMetrics, noMetrics } from './http/ops/metrics.ts'
 import { createKeyBackup } from './key-backup/key-backup.ts'
 import { parseServerName, type ServerName, type UserId } from './matrix/ids.ts'
 import { type Certificate, readCertificate, selfMadeCertificate } from './platform/certificate.ts'
@@ -53,7 +54,7 @@ export type Homeserver = {
   /** Where clients reach it. */
   baseUrl(): string
   /** Where it listens, with the ports that the system chose; `undefined` for what it does not listen on. */
-  listening(): { plain: string | undefined; tls: string | undefined }
+  listening(): { plain: string | undefined; tls: string | undefined; metrics: string | undefined }
   /** Does the background work, without listening to anybody. */
   startWorkers(): Promise<void>
   /** Listens, and does the background work. */
@@ -112,6 +113,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     )
   }
 
+  const metrics = settings.metricsListen ? await createMetrics() : noMetrics()
   const shuttingDown = new AbortController()
   const sharedRooms = overrides.sharedRooms ?? roomsShared(serverName)
   const signingKey = await loadSigningKey({ store, clock, random, dataDir })
@@ -131,7 +133,15 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     },
   })
   const wakeSender = (destinations: readonly ServerName[]) => sender.wake(destinations)
-  const toDevice = createToDevice({ store, clock, random, log, serverName, wakeSender })
+  const toDevice = createToDevice({
+    store,
+    clock,
+    random,
+    log,
+    serverName,
+    wakeSender,
+    devicesSeen: (tx, userId, seen) => deviceLists.devicesSeen(tx, userId, seen),
+  })
   const deviceLists = createDeviceLists({
     store,
     clock,
@@ -146,10 +156,13 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       backoffOf: federation.destinations.backoffOf,
     },
     sharedRooms,
+    metrics: metrics.deviceLists,
     localUserExists: (userId) => users.exists(userId),
     wakeSender,
   })
   federation.destinations.onUp(deviceLists.serverIsUp)
+  federation.destinations.onBack(deviceLists.serverIsBack)
+  federation.keyRing.onRebuilt(deviceLists.serverWasRebuilt)
   const devices = createDevices({ store, clock, random, serverName, lists: deviceLists, request: federation.request })
   const keyBackup = createKeyBackup(store)
   const forgetKeys = async (tx: Tx, userId: UserId) => {
@@ -316,8 +329,12 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     firstStart,
     baseUrl,
     listening() {
-      const { plain, tls } = listeners ?? {}
-      return { plain: plain && addressText(plain), tls: tls && addressText(tls) }
+      const { plain, tls, metrics } = listeners ?? {}
+      return {
+        plain: plain && addressText(plain),
+        tls: tls && addressText(tls),
+        metrics: metrics && addressText(metrics),
+      }
     },
     startWorkers,
     async start() {
@@ -326,6 +343,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       const plan = {
         plain: settings.listen,
         tls: settings.tlsListen && { address: settings.tlsListen, certificate: await certificate() },
+        metrics: settings.metricsListen && { address: settings.metricsListen, handler: metrics.handler(ctx) },
         socket: operators && { path: socket!.path, handler: operators.routing },
       }
       listeners = await openListeners(app.routing, plan, clock)

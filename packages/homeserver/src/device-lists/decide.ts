@@ -61,6 +61,13 @@ export type DoubtReason =
   | 'refresh'
   | 'query'
   | 'update during fetch'
+  | 'unknown device'
+  | 'claim omitted a device'
+  | 'incoherent'
+  | 'server was away'
+  | 'server rebuilt'
+  | 'we were away'
+  | 'audit'
 
 /**
  * Decides what an update means for a list. The whole rule is here; it takes and gives values only.

@@ -1,9 +1,11 @@
 import type { Edu } from '../matrix/federation.ts'
 import { isServerName, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import { createWorkerLoop } from '../platform/worker-loop.ts'
+import { addTransitions, trimTransitions } from '../storage/device-list-history.ts'
 import { dropRepeated, forgetWaiters } from '../storage/device-list-stream.ts'
 import * as storage from '../storage/device-lists.ts'
 import type { Tx } from '../storage/store.ts'
+import { createAudit } from './audit.ts'
 import { raiseDoubt } from './doubts.ts'
 import { type DeviceListNews, deviceListNews } from './news.ts'
 import { createOutgoing, type Outgoing } from './outgoing.ts'
@@ -11,47 +13,57 @@ import type { EngineParts } from './ports.ts'
 import { createRemoteKeys, type RemoteKeys } from './query.ts'
 import { createRefresh, type OperatorOutcome, type RefreshOutcome } from './refresh.ts'
 import { createResync } from './resync.ts'
+import { createSightings, type Sightings } from './sightings.ts'
 import { ASKED_FOR_MS, type ListOverview, type ListStatus, listOverview, listStatus } from './status.ts'
+import { createSuspicion } from './suspicion.ts'
 import { createUpdates } from './updates.ts'
 
 /** Old rows are dropped this often (ms). */
 const CLEAN_UP_INTERVAL_MS = 3_600_000
+/** What lists went through is kept for so long (ms). */
+const HISTORY_MS = 7 * 24 * 3_600_000
 /** The newest part of the stream that is kept whole, so that `/keys/changes` is exact there. */
 const KEPT_POSITIONS = 20_000
 
 /** Everything the rest of the server sees of device lists. */
-export type DeviceLists = Omit<Outgoing, 'source'> & {
-  start(): Promise<void>
-  stop(): Promise<void>
-  /** MSC2638, see `refresh.ts`. */
-  refresh(requester: UserId, userId: UserId): Promise<RefreshOutcome>
-  status(requester: UserId, userId: UserId): Promise<ListStatus | undefined>
-  /** For `/keys/query`, see `query.ts`. */
-  remoteKeys(requester: UserId, userIds: readonly UserId[], waitMs: number): Promise<RemoteKeys>
-  /** The master key of a remote user as JSON text, as far as it is known. */
-  remoteMasterKey(userId: UserId): Promise<string | null>
-  /** For `/sync` and `/keys/changes`, see `news.ts`. */
-  news(userId: UserId, after: number, upTo: number): Promise<DeviceListNews>
-  /** EDUs of other servers; durable when it returns. Keyed by EDU type. */
-  receive: Record<
-    'm.device_list_update' | 'm.signing_key_update',
-    (origin: ServerName, contents: readonly unknown[]) => Promise<void>
-  >
-  /** Remote users with whom a room is shared from now on. Part of the membership's own transaction. */
-  startTracking(tx: Tx, userIds: readonly UserId[]): Promise<void>
-  /** Remote users with whom no room is shared any more. Part of the membership's own transaction. */
-  stopTracking(tx: Tx, userIds: readonly UserId[]): Promise<void>
-  heardFrom(serverName: ServerName): void
-  serverIsUp(serverName: ServerName): void
-  /** For operators: lists, the oldest doubt first. */
-  list(filter: { server?: string | undefined; staleOnly: boolean; limit: number }): Promise<ListOverview[]>
-  /** For operators: the users whose lists are stale, of one server or all. */
-  staleUsers(filter: { server?: string | undefined }): Promise<UserId[]>
-  /** For operators: fetches these lists again, whoever waits for them, and tells how each ended. */
-  refreshByOperator(userIds: readonly UserId[]): Promise<OperatorOutcome[]>
-  /** For the sender of federation transactions. */
-  outgoing: { destinations(): Promise<ServerName[]>; take(destination: ServerName, limit: number): Promise<Batch> }
-}
+export type DeviceLists = Omit<Outgoing, 'source'> &
+  Sightings & {
+    start(): Promise<void>
+    stop(): Promise<void>
+    /** MSC2638, see `refresh.ts`. */
+    refresh(requester: UserId, userId: UserId): Promise<RefreshOutcome>
+    status(requester: UserId, userId: UserId): Promise<ListStatus | undefined>
+    /** For `/keys/query`, see `query.ts`. */
+    remoteKeys(requester: UserId, userIds: readonly UserId[], waitMs: number): Promise<RemoteKeys>
+    /** The master key of a remote user as JSON text, as far as it is known. */
+    remoteMasterKey(userId: UserId): Promise<string | null>
+    /** For `/sync` and `/keys/changes`, see `news.ts`. */
+    news(userId: UserId, after: number, upTo: number): Promise<DeviceListNews>
+    /** EDUs of other servers; durable when it returns. Keyed by EDU type. */
+    receive: Record<
+      'm.device_list_update' | 'm.signing_key_update',
+      (origin: ServerName, contents: readonly unknown[]) => Promise<void>
+    >
+    /** Remote users with whom a room is shared from now on. Part of the membership's own transaction. */
+    startTracking(tx: Tx, userIds: readonly UserId[]): Promise<void>
+    /** Remote users with whom no room is shared any more. Part of the membership's own transaction. */
+    stopTracking(tx: Tx, userIds: readonly UserId[]): Promise<void>
+    heardFrom(serverName: ServerName): void
+    /** A server answers again, or has spoken, after requests to it have failed for so many milliseconds. */
+    serverIsUp(serverName: ServerName, failedMs: number): Promise<void>
+    /** A server has spoken that was silent for longer than `silence_suspect`. */
+    serverIsBack(serverName: ServerName): Promise<void>
+    /** A server signs with keys that have nothing to do with those it had. */
+    serverWasRebuilt(serverName: ServerName): Promise<void>
+    /** For operators: lists, the oldest doubt first. */
+    list(filter: { server?: string | undefined; staleOnly: boolean; limit: number }): Promise<ListOverview[]>
+    /** For operators: the users whose lists are stale, of one server or all. */
+    staleUsers(filter: { server?: string | undefined }): Promise<UserId[]>
+    /** For operators: fetches these lists again, whoever waits for them, and tells how each ended. */
+    refreshByOperator(userIds: readonly UserId[]): Promise<OperatorOutcome[]>
+    /** For the sender of federation transactions. */
+    outgoing: { destinations(): Promise<ServerName[]>; take(destination: ServerName, limit: number): Promise<Batch> }
+  }
 
 type Batch = { id: string; edus: Edu[]; delivered(tx: Tx): Promise<void> }
 
@@ -59,8 +71,10 @@ type Batch = { id: string; edus: Edu[]; delivered(tx: Tx): Promise<void> }
 export function createDeviceLists(
   parts: EngineParts & { wakeSender: (destinations: readonly ServerName[]) => void },
 ): DeviceLists {
-  const { store, clock, sharedRooms, log } = parts
-  const resync = createResync(parts)
+  const { store, clock, sharedRooms, log, settings } = parts
+  const suspicion = createSuspicion(parts, { wake: (serverName) => resync.wake(serverName) })
+  const resync = createResync(parts, suspicion.suspect)
+  const audit = createAudit(parts, resync)
   const refresh = createRefresh(parts, resync)
   const updates = createUpdates(parts, resync)
   const { source, ...outgoing } = createOutgoing(parts)
@@ -70,6 +84,7 @@ export function createDeviceLists(
     onError: (error) => log.error({ err: error }, 'cleaning device lists up failed'),
     async pass() {
       const now = clock.now()
+      await trimTransitions(store.db, now - HISTORY_MS)
       await forgetWaiters(store.db, now - ASKED_FOR_MS)
       await store.transaction((tx) => storage.forgetUntracked(tx.db, now - ASKED_FOR_MS))
       await dropRepeated(store.db, (await store.position()) - KEPT_POSITIONS)
@@ -80,12 +95,17 @@ export function createDeviceLists(
   return {
     ...outgoing,
     outgoing: source,
+    ...createSightings(parts, resync),
     async start() {
+      const wereAway = await suspicion.takeStock()
       await resync.start()
+      if (wereAway) audit.knock()
+      audit.start()
+      suspicion.alive.start()
       cleaner.start()
     },
     async stop() {
-      await Promise.all([resync.stop(), cleaner.stop()])
+      await Promise.all([resync.stop(), audit.stop(), suspicion.alive.stop(), cleaner.stop()])
     },
     refresh: refresh.refresh,
     status: (requester, userId) => listStatus(parts, requester, userId),
@@ -104,16 +124,25 @@ export function createDeviceLists(
       for (const userId of joined)
         await raiseDoubt(tx, userId, { reason: 'room joined', now: clock.now(), needed: true })
       if (joined.length > 0) await storage.setTracked(tx.db, joined)
+      await addTransitions(tx.db, joined, { at: clock.now(), event: 'tracked', detail: null })
       const servers = new Set(joined.map(serverNameOf))
       tx.afterCommit(() => {
         for (const serverName of servers) resync.wake(serverName)
       })
     },
     async stopTracking(tx, userIds) {
-      if (userIds.length > 0) await storage.setUntracked(tx.db, userIds, clock.now())
+      if (userIds.length === 0) return
+      await storage.setUntracked(tx.db, userIds, clock.now())
+      await addTransitions(tx.db, userIds, { at: clock.now(), event: 'untracked', detail: null })
     },
     heardFrom: resync.heardFrom,
-    serverIsUp: resync.serverIsUp,
+    async serverIsUp(serverName, failedMs) {
+      if (settings.silenceSuspect > 0 && failedMs > settings.silenceSuspect)
+        await store.transaction((tx) => suspicion.suspect(tx, serverName, 'server was away'))
+      resync.serverIsUp(serverName)
+    },
+    serverIsBack: audit.auditSoon,
+    serverWasRebuilt: (serverName) => store.transaction((tx) => suspicion.suspect(tx, serverName, 'server rebuilt')),
     list: ({ server, ...filter }) =>
       listOverview(parts, { ...filter, server: isServerName(server) ? server : undefined }),
     async staleUsers({ server }) {

@@ -2,12 +2,17 @@ import type { FederationAnswer } from '../matrix/federation.ts'
 import type { UserId } from '../matrix/ids.ts'
 import * as storage from '../storage/device-lists.ts'
 import { type FetchFailure, failureOf, invalidList, isDestinationFailure } from './failure.ts'
+import type { Flights } from './flights.ts'
 import { storeFailure, storeList } from './lists.ts'
 import type { EngineParts } from './ports.ts'
 import { MAX_SNAPSHOT_BYTES, readSnapshot, type Snapshot } from './snapshot.ts'
+import type { Suspicion } from './suspicion.ts'
 
 /** How a fetch is made: a person's wish goes ahead of back-off, and through the bounds on outgoing requests. */
 export type FetchManner = { insist: boolean; admit?: (address: string) => Promise<boolean> }
+
+/** What fetches share. */
+export type FetchTools = { signal: AbortSignal; flights: Flights; suspect: Suspicion['suspect'] }
 
 /** What the end of a fetch says about its server: may more lists be fetched from it right away? */
 export type ServerVerdict = 'goes on' | 'held back'
@@ -20,19 +25,21 @@ export async function fetchList(
   parts: EngineParts,
   row: storage.LedgerRow,
   manner: FetchManner,
-  signal: AbortSignal,
+  tools: FetchTools,
 ): Promise<ServerVerdict> {
-  const { store, settings, transport, log } = parts
+  const { store, settings, transport, log, metrics } = parts
   const lease = { userId: row.user_id, gen: row.lease_gen!, until: row.lease_until! }
-  const answer = await transport.request(row.server_name, {
-    method: 'GET',
-    path: `/_matrix/federation/v1/user/devices/${encodeURIComponent(row.user_id)}`,
-    timeoutMs: settings.fetchTimeout,
-    maxBytes: MAX_SNAPSHOT_BYTES,
-    urgency: manner.insist ? 'insist' : 'normal',
-    ...(manner.admit ? { admit: manner.admit } : {}),
-    signal,
-  })
+  const answer = await tools.flights.fly(row.server_name, settings.fetchTimeout, tools.signal, (again, signal) =>
+    transport.request(row.server_name, {
+      method: 'GET',
+      path: `/_matrix/federation/v1/user/devices/${encodeURIComponent(row.user_id)}`,
+      timeoutMs: settings.fetchTimeout,
+      maxBytes: MAX_SNAPSHOT_BYTES,
+      urgency: manner.insist || again ? 'insist' : 'normal',
+      ...(manner.admit ? { admit: manner.admit } : {}),
+      signal,
+    }),
+  )
   if (answer.kind === 'failure' && (answer.failure === 'backed_off' || answer.failure === 'aborted')) {
     // Nothing was asked, so nothing has failed.
     await storage.releaseLease(store.db, lease, Math.max(row.next_attempt_at, answer.retryAt ?? 0))
@@ -40,13 +47,15 @@ export async function fetchList(
   }
   const result = listIn(parts, row.user_id, answer)
   if ('list' in result) {
-    await storeList(parts, row, lease, result.list)
+    metrics.resyncEnded('fresh')
+    await storeList(parts, row, lease, result.list, tools.suspect)
     return 'goes on'
   }
   log.info(
     { userId: row.user_id, kind: result.failure.kind, detail: result.failure.detail },
     'fetching a device list failed',
   )
+  metrics.resyncEnded(result.failure.kind)
   await storeFailure(parts, row, lease, result.failure)
   const { failure } = result
   return isDestinationFailure(failure) || failure.kind === 'limited' ? 'held back' : 'goes on'

@@ -1,14 +1,23 @@
 import type { UserId } from '../matrix/ids.ts'
+import { addTransition } from '../storage/device-list-history.ts'
 import { addChanges, addNotices, endWaiting, isAwaited } from '../storage/device-list-stream.ts'
 import * as storage from '../storage/device-lists.ts'
 import type { Tx } from '../storage/store.ts'
+import { nextAuditAt } from './audit.ts'
+import { incoherencesOf } from './coherence.ts'
 import type { FetchFailure } from './failure.ts'
 import type { EngineParts } from './ports.ts'
 import { retryDelay } from './retry.ts'
 import { digestOf, type Snapshot } from './snapshot.ts'
+import type { Suspicion } from './suspicion.ts'
 
 /** What a request that waits for a list waits on: woken whenever an attempt for that user ends. */
 export const attemptEnded = (userId: UserId) => `device-list ${userId}`
+
+/** A list that contradicts itself as its own server tells it is compared again after this time (ms). */
+const INCOHERENT_AUDIT_MS = 60_000
+/** An encrypted room is active if one of ours in it was within this time (ms). */
+const ACTIVE_MS = 24 * 3_600_000
 
 /** A list as text, for the database. */
 export function snapshotRow(userId: UserId, list: Snapshot): storage.SnapshotRow {
@@ -43,8 +52,9 @@ export async function storeList(
   before: storage.LedgerRow,
   lease: storage.Lease,
   list: Snapshot,
+  suspect: Suspicion['suspect'],
 ): Promise<boolean> {
-  const { store, clock, sharedRooms } = parts
+  const { store, clock, random, sharedRooms, settings, metrics } = parts
   const { userId } = lease
   const digest = digestOf(list)!
   const row = snapshotRow(userId, list)
@@ -59,13 +69,27 @@ export async function storeList(
     }
     await storage.saveSnapshot(tx.db, row)
     const devices = list.deviceKeys.size + list.keyless.length
-    await storage.recordSynced(tx.db, userId, lease.gen, { streamId: list.streamId, digest, devices, now })
+    const differs = current.digest !== digest
+    const auditAt =
+      differs && incoherencesOf(userId, list).size > 0
+        ? now + INCOHERENT_AUDIT_MS
+        : nextAuditAt(now, settings.auditInterval, random.fraction())
+    await storage.recordSynced(tx.db, userId, lease.gen, { streamId: list.streamId, digest, devices, now, auditAt })
+    if (current.wanted_gen === lease.gen) {
+      await addTransition(tx.db, userId, { at: now, event: 'fresh', detail: differs ? 'changed' : 'as it was' })
+    }
+    if (current.stream_id !== null && list.streamId < current.stream_id)
+      await suspect(tx, current.server_name, 'server rebuilt', userId)
     const requesters = await endWaiting(tx.db, userId)
     tx.wake([attemptEnded(userId)])
-    const changed = current.digest !== digest && current.tracked === 1
+    const changed = differs && current.tracked === 1
     if (changed) tx.wake(await sharedRooms.localUsers(tx.db, [userId]))
     if (changed) await addChanges(tx.db, await tx.position(), [userId])
     if (requesters.length > 0) await tellRequesters(tx, requesters, userId)
+    tx.afterCommit(() => {
+      if (current.reason === 'audit' && differs) metrics.auditDrift()
+      if (current.wanted_gen === lease.gen) metrics.becameFresh(now - (current.doubted_at ?? now))
+    })
     return true
   })
 }
@@ -77,10 +101,12 @@ export async function storeFailure(
   lease: storage.Lease,
   failure: FetchFailure,
 ): Promise<void> {
-  const { store, clock, random, settings } = parts
+  const { store, clock, random, settings, sharedRooms } = parts
   await store.transaction(async (tx) => {
     const now = clock.now()
-    const awaited = await isAwaited(tx.db, lease.userId)
+    const { userId } = lease
+    const awaited =
+      (await isAwaited(tx.db, userId)) || (await sharedRooms.active(tx.db, [userId], now - ACTIVE_MS)).has(userId)
     const attempt = {
       failure,
       attempts: before.attempts + 1,
@@ -90,8 +116,9 @@ export async function storeFailure(
     const needed = awaited || before.tracked === 1
     const nextAttemptAt = needed ? now + retryDelay(attempt, settings, random.fraction()) : storage.PARKED
     const outcome = { error: JSON.stringify(failure), nextAttemptAt, refused: failure.kind === 'refused' }
-    await storage.recordFailure(tx.db, lease, outcome)
-    tx.wake([attemptEnded(lease.userId)])
+    if (await storage.recordFailure(tx.db, lease, outcome))
+      await addTransition(tx.db, userId, { at: now, event: 'failed', detail: failure.detail })
+    tx.wake([attemptEnded(userId)])
   })
 }
 

@@ -21,6 +21,16 @@ type Transport = {
   }>
 }
 
+/** What is counted while it happens; what can be read off the database is read there. */
+export type DeviceListMetrics = {
+  /** @param outcome the kind of failure, or `fresh` */
+  resyncEnded(outcome: string): void
+  /** A list was right again after so many milliseconds of doubt. */
+  becameFresh(afterMs: number): void
+  /** An audit found a list that differed from its owner's. */
+  auditDrift(): void
+}
+
 /** What every part of the engine is built with. */
 export type EngineParts = {
   store: Store
@@ -32,6 +42,7 @@ export type EngineParts = {
   rateLimits: boolean
   transport: Transport
   sharedRooms: SharedRooms
+  metrics: DeviceListMetrics
   /** Whether one of our own accounts has this name. */
   localUserExists(userId: UserId): Promise<boolean>
 }

@@ -3,8 +3,10 @@ import type { Cancel } from '../platform/clock.ts'
 import { createSemaphore } from '../platform/semaphore.ts'
 import { createWorkerLoop } from '../platform/worker-loop.ts'
 import * as storage from '../storage/device-lists.ts'
-import { type FetchManner, fetchList, type ServerVerdict } from './fetch.ts'
+import { type FetchManner, type FetchTools, fetchList, type ServerVerdict } from './fetch.ts'
+import { createFlights } from './flights.ts'
 import type { EngineParts } from './ports.ts'
+import type { Suspicion } from './suspicion.ts'
 
 /** How much longer than the fetch itself a lease lasts, in milliseconds. */
 const LEASE_MARGIN_MS = 15_000
@@ -41,12 +43,14 @@ type Step = ServerVerdict | 'nothing due'
  * (one while it has failed and not answered since), and each step of a lane takes a permit in turn with all others,
  * so that no server delays another.
  */
-export function createResync(parts: EngineParts): Resync {
+export function createResync(parts: EngineParts, suspect: Suspicion['suspect']): Resync {
   const { store, clock, log, settings, transport } = parts
+  const flights = createFlights(clock)
   const permits = createSemaphore(settings.fetches)
   const servers = new Map<ServerName, Lanes>()
   const running = new Set<Promise<unknown>>()
   const stopping = new AbortController()
+  const tools: FetchTools = { signal: stopping.signal, flights, suspect }
   // Asked at every inbound request, so it is kept in memory: servers whose lists wait, and those just heard from.
   let waiting = new Set<ServerName>()
   const heard = new Map<ServerName, { cancel: Cancel; again: boolean }>()
@@ -125,11 +129,12 @@ export function createResync(parts: EngineParts): Resync {
     const row = await storage.claimDue(store.db, serverName, { now, leaseUntil: leaseUntil(now) })
     if (!row) return 'nothing due'
     if (failures === 0) openLane(serverName)
-    return fetchList(parts, row, { insist: false }, stopping.signal)
+    return fetchList(parts, row, { insist: false }, tools)
   }
 
   /** Makes a server's lists due; what is heard of it within the interval counts once more at its end. */
   function resume(serverName: ServerName): void {
+    flights.nudge(serverName)
     track('resuming a server', expedite(serverName))
     const cancel = clock.after(HEARD_INTERVAL_MS, () => {
       const again = heard.get(serverName)?.again
@@ -179,7 +184,7 @@ export function createResync(parts: EngineParts): Resync {
       if (!row) return false
       track(
         'fetching a device list',
-        runLane(serverName, lanes, () => fetchList(parts, row!, manner, stopping.signal)),
+        runLane(serverName, lanes, () => fetchList(parts, row!, manner, tools)),
       )
       return true
     },

@@ -17,4 +17,8 @@ export type SharedRooms = {
   movements(db: Db, userId: UserId, after: number, upTo: number): Promise<{ met: UserId[]; parted: UserId[] }>
   /** The other servers that have a user who shares a room with our `userId`. */
   servers(db: Db, userId: UserId): Promise<ServerName[]>
+  /** Whoever is in an encrypted room with our `userId`, of any server. */
+  inEncryptedRooms(db: Db, userId: UserId): Promise<UserId[]>
+  /** Which of `userIds` are in an encrypted room with one of our users who has been active since an epoch time (ms). */
+  active(db: Db, userIds: readonly UserId[], since: number): Promise<Set<UserId>>
 }

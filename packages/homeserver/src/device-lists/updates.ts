@@ -3,6 +3,7 @@ import { isObject } from '../matrix/json.ts'
 import { addChanges } from '../storage/device-list-stream.ts'
 import * as storage from '../storage/device-lists.ts'
 import type { Tx } from '../storage/store.ts'
+import { becameIncoherent } from './coherence.ts'
 import { applyUpdate, type DeviceListUpdate, type DoubtReason, decide, inChainOrder, readUpdate } from './decide.ts'
 import { raiseDoubt } from './doubts.ts'
 import { snapshotOf, snapshotRow } from './lists.ts'
@@ -61,13 +62,14 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
   }
 
   /** Writes a changed list, unless it cannot be written down. */
-  async function save(tx: Tx, row: storage.LedgerRow, list: Snapshot): Promise<Outcome> {
+  async function save(tx: Tx, row: storage.LedgerRow, before: Snapshot | undefined, list: Snapshot): Promise<Outcome> {
     const digest = digestOf(list)
     if (digest === undefined) return { doubt: 'malformed update' }
     const devices = list.deviceKeys.size + list.keyless.length
     await storage.saveSnapshot(tx.db, snapshotRow(row.user_id, list))
-    await storage.recordUpdated(tx.db, row.user_id, { streamId: list.streamId, digest, devices })
-    return { changed: digest !== row.digest }
+    await storage.recordUpdated(tx.db, row.user_id, { streamId: list.streamId, digest, devices, now: clock.now() })
+    const changed = digest !== row.digest
+    return becameIncoherent(row.user_id, before, list) ? { changed, doubt: 'incoherent' } : { changed }
   }
 
   async function applyAll(
@@ -85,7 +87,7 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
       if (decision.kind === 'apply') list = applyUpdate(list!, update)
       if (decision.kind === 'doubt') doubt ??= decision.reason
     }
-    const outcome = list && list !== before ? await save(tx, row, list) : {}
+    const outcome = list && list !== before ? await save(tx, row, before, list) : {}
     return doubt ? { ...outcome, doubt } : outcome
   }
 
@@ -115,7 +117,7 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
       await withLists(origin, [...byUser.keys()], async (tx, row, list) => {
         const keys = readSigningKeys(byUser.get(row.user_id)!, row.user_id)
         if (row.tracked === 0 || !list || !keys) return { doubt: keys ? 'no list yet' : 'malformed update' }
-        const outcome = await save(tx, row, { ...list, ...keys })
+        const outcome = await save(tx, row, list, { ...list, ...keys })
         // A snapshot in flight may be older than these keys and has nothing to tell it by.
         return row.lease_until === null ? outcome : { doubt: 'update during fetch', ...outcome }
       })

@@ -24,7 +24,7 @@ const PARALLEL = 20
 const MAX_ANSWER_BYTES = 2 * 1024 * 1024
 
 /** Each key is given out once and in the order of upload; the fallback key when none is left. */
-export function createClaim({ store, serverName, request }: DeviceParts): Claim {
+export function createClaim({ store, serverName, request, lists }: DeviceParts): Claim {
   async function claimLocal(claims: readonly KeyClaim[]): Promise<ClaimedKeys> {
     if (claims.length === 0) return createCollection().keys
     return store.transaction(async (tx) => {
@@ -59,6 +59,17 @@ export function createClaim({ store, serverName, request }: DeviceParts): Claim 
     return [answer.body.one_time_keys]
   }
 
+  /** Takes the keys that another server gave. Devices that it gave none for may be gone. */
+  async function takeOver(found: Collection, claims: readonly KeyClaim[], answer: unknown): Promise<void> {
+    const omitted = claims.filter((claim) => !found.addFrom(claim, answer))
+    for (const [userId, some] of Map.groupBy(omitted, (claim) => claim.userId)) {
+      await lists.claimOmitted(
+        userId,
+        some.map((claim) => claim.deviceId),
+      )
+    }
+  }
+
   return {
     claimLocal,
     async claim(claims, waitMs) {
@@ -72,7 +83,7 @@ export function createClaim({ store, serverName, request }: DeviceParts): Claim 
           permits.run(async () => {
             const answer = await claimRemote(destination, theirs, waitMs)
             if (!Array.isArray(answer)) failures.set(destination, answer)
-            else for (const claim of theirs) found.addFrom(claim, answer[0])
+            else await takeOver(found, theirs, answer[0])
           }),
         ),
       )
@@ -92,6 +103,8 @@ function wanted(claims: readonly KeyClaim[]): Record<string, Record<string, stri
   return Object.fromEntries([...users].map(([userId, devices]) => [userId, Object.fromEntries(devices)]))
 }
 
+type Collection = ReturnType<typeof createCollection>
+
 /** Gathers keys by names that come from outside, which may be any. */
 function createCollection(start: ClaimedKeys = {}) {
   const keys: ClaimedKeys = Object.assign(Object.create(null), start)
@@ -102,12 +115,13 @@ function createCollection(start: ClaimedKeys = {}) {
   return {
     keys,
     add,
-    /** Takes from another server's answer what was asked for, and nothing else. */
-    addFrom(claim: KeyClaim, answer: unknown) {
+    /** Takes from another server's answer what was asked for, and nothing else. @returns whether it was there */
+    addFrom(claim: KeyClaim, answer: unknown): boolean {
       const ofUser = entriesOf(answer).find(([userId]) => userId === claim.userId)?.[1]
       const ofDevice = entriesOf(ofUser).find(([deviceId]) => deviceId === claim.deviceId)?.[1]
       const key = entriesOf(ofDevice).find(([id]) => id.startsWith(`${claim.algorithm}:`))
       if (key) add(claim, ...key)
+      return key !== undefined
     },
   }
 }

@@ -21,6 +21,8 @@ type Lists = {
     failures: Map<ServerName, { status: number; message: string }>
   }>
   remoteMasterKey(userId: UserId): Promise<string | null>
+  /** A remote server had no key to give for these devices of its user. */
+  claimOmitted(userId: UserId, deviceIds: readonly string[]): Promise<void>
 }
 
 /** What every part of this feature is built with. */

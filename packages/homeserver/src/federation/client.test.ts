@@ -38,7 +38,7 @@ onSqlite((database) => {
     clock = createFakeClock()
     const store = await database.open()
     const random = { ...createSeededRandom('destinations'), fraction: () => 1 }
-    const settings = { retryBase: 2_000, retryCapEarly: 20_000, retryCapWaited: 600_000 }
+    const settings = { retryBase: 2_000, retryCapEarly: 20_000, retryCapWaited: 600_000, silenceSuspect: 900_000 }
     destinations = createDestinations({ store, clock, random, settings })
     asked = []
     answer = () => jsonResponse(200, {})

@@ -10,7 +10,7 @@ import { createDestinations, type Destinations } from './destinations.ts'
 
 const FAR = 'far.example' as ServerName
 const OTHER = 'other.example' as ServerName
-const SETTINGS = { retryBase: 2_000, retryCapEarly: 20_000, retryCapWaited: 600_000 }
+const SETTINGS = { retryBase: 2_000, retryCapEarly: 20_000, retryCapWaited: 600_000, silenceSuspect: 900_000 }
 const PROBE_MS = 30_000
 
 forEachDatabase((database) => {

@@ -30,8 +30,13 @@ export type Destinations = {
   recordLimit(serverName: ServerName, waitMs: number | undefined): Promise<void>
   /** It has made an authenticated request: it is back. */
   heardFrom(serverName: ServerName): Promise<void>
-  /** `listener` hears of every destination whose back-off ends. */
-  onUp(listener: (serverName: ServerName) => void): void
+  /**
+   * `listener` hears of every destination whose back-off ends, and for how long requests had failed (ms). What ended it waits for
+   * what the listener returns.
+   */
+  onUp(listener: (serverName: ServerName, failedMs: number) => unknown): void
+  /** `listener` hears of every server that speaks again after longer than `silenceSuspect`. */
+  onBack(listener: (serverName: ServerName) => unknown): void
 }
 
 /** How often a server that is fine is written down (ms); whether it is fine is asked of memory. */
@@ -44,7 +49,13 @@ const UNSPOKEN_LIMIT_MS = 5_000
 
 const NONE: Backoff = { failures: 0, failingSince: null, nextAttemptAt: null, retryAfterUntil: null, lastError: null }
 
-export type DestinationSettings = { retryBase: number; retryCapEarly: number; retryCapWaited: number }
+export type DestinationSettings = {
+  retryBase: number
+  retryCapEarly: number
+  retryCapWaited: number
+  /** Silence longer than this is told of; 0: never. */
+  silenceSuspect: number
+}
 
 /** Durable back-off per destination. @param settings milliseconds */
 export function createDestinations(parts: {
@@ -56,7 +67,10 @@ export function createDestinations(parts: {
   const { store, clock, random, settings } = parts
   // Servers that had no back-off when last looked at, and when that was written down. Others are asked of the database.
   const fine = new LRUCache<ServerName, number>({ max: NOTED_SERVERS })
-  const listeners: ((serverName: ServerName) => void)[] = []
+  // When each server spoke last, and when that was written down.
+  const heard = new LRUCache<ServerName, { at: number; notedAt: number }>({ max: NOTED_SERVERS })
+  const upListeners: ((serverName: ServerName, failedMs: number) => unknown)[] = []
+  const backListeners: ((serverName: ServerName) => unknown)[] = []
 
   async function backoffOf(serverName: ServerName): Promise<Backoff> {
     if (fine.has(serverName)) return NONE
@@ -74,9 +88,10 @@ export function createDestinations(parts: {
   /** Ends the back-off and says so; writes at most once in a while for a server that has none. */
   async function noteUp(serverName: ServerName, column: 'last_success_at' | 'last_heard_at'): Promise<void> {
     const now = clock.now()
-    const noted = fine.get(serverName)
-    if (noted !== undefined && Math.abs(now - noted) < NOTED_EVERY_MS) return
-    const before = noted === undefined ? await backoffOf(serverName) : NONE
+    const noted = column === 'last_heard_at' ? heard.get(serverName)?.notedAt : fine.get(serverName)
+    const isNoted = noted !== undefined && Math.abs(now - noted) < NOTED_EVERY_MS
+    if (isNoted && fine.has(serverName)) return
+    const before = fine.has(serverName) ? NONE : await backoffOf(serverName)
     // Of many that hear from it at the same time, one ends the back-off.
     const cameUp = before.failures > 0 && (await endFailures(store.db, serverName))
     await writeDestination(store.db, serverName, {
@@ -86,8 +101,24 @@ export function createDestinations(parts: {
       last_error: null,
       [column]: now,
     })
+    if (column === 'last_heard_at') heard.set(serverName, { at: now, notedAt: now })
     if ((before.retryAfterUntil ?? 0) <= now) fine.set(serverName, now)
-    if (cameUp) for (const listener of listeners) listener(serverName)
+    if (cameUp) for (const listener of upListeners) await listener(serverName, now - (before.failingSince ?? now))
+  }
+
+  /** Whether a server that speaks now was silent for long. What other processes heard counts too. */
+  async function wasSilent(serverName: ServerName): Promise<boolean> {
+    const now = clock.now()
+    const isLong = (at: number) => settings.silenceSuspect > 0 && now - at > settings.silenceSuspect
+    const last = heard.get(serverName)
+    if (last && !isLong(last.at)) {
+      last.at = now
+      return false
+    }
+    const row = await destinationRow(store.db, serverName)
+    heard.set(serverName, { at: now, notedAt: row?.last_heard_at ?? 0 })
+    const at = Math.max(last?.at ?? 0, row?.last_heard_at ?? 0)
+    return at > 0 && isLong(at)
   }
 
   return {
@@ -102,7 +133,11 @@ export function createDestinations(parts: {
       return (await claimProbe(store.db, serverName, now, until)) ? { go: true } : { go: false, retryAt: until }
     },
     recordSuccess: (serverName) => noteUp(serverName, 'last_success_at'),
-    heardFrom: (serverName) => noteUp(serverName, 'last_heard_at'),
+    async heardFrom(serverName) {
+      const isBack = await wasSilent(serverName)
+      await noteUp(serverName, 'last_heard_at')
+      if (isBack) for (const listener of backListeners) await listener(serverName)
+    },
     async recordFailure(serverName, detail, waitMs) {
       fine.delete(serverName)
       const { failures, failingSince } = await backoffOf(serverName)
@@ -122,6 +157,7 @@ export function createDestinations(parts: {
       fine.delete(serverName)
       await writeDestination(store.db, serverName, { retry_after_until: clock.now() + waitMs })
     },
-    onUp: (listener) => listeners.push(listener),
+    onUp: (listener) => void upListeners.push(listener),
+    onBack: (listener) => void backListeners.push(listener),
   }
 }

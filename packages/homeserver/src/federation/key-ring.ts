@@ -33,6 +33,11 @@ export type KeyRing = {
   ): Promise<VerifyKey | undefined>
   /** Asks a server for its keys, unless it was asked just now. */
   refresh(serverName: ServerName): Promise<void>
+  /**
+   * `listener` hears of every server that has other keys than it had and does not know its former ones: it was set up anew.
+   * What the keys were asked for waits for it.
+   */
+  onRebuilt(listener: (serverName: ServerName) => Promise<void>): void
 }
 
 const SERVERS = 5_000
@@ -66,6 +71,7 @@ export function createKeyRing(parts: {
   const known = new LRUCache<ServerName, Known>({ max: SERVERS })
   const asking = createInFlight<void>()
   const askNotaries = createAskNotaries({ clock, network, discovery, log, notaries, keyOf: keyFor })
+  const listeners: ((serverName: ServerName) => Promise<void>)[] = []
 
   async function load(serverName: ServerName): Promise<Known> {
     const keys = keysOf(await serverKeys(store.db, serverName))
@@ -128,12 +134,14 @@ export function createKeyRing(parts: {
       is_old: isOld ? 1 : 0,
       fetched_at: now,
     }))
+    const isRebuilt = knowsNoneOf([...entry.keys.values()], keys)
     const said = { response: JSON.stringify(body), validUntil: validUntilIn(body) }
     entry.keys = await store.transaction(async (tx) => {
       await replaceServerKeys(tx.db, serverName, rows, now)
       await keepResponse(tx.db, serverName, keyIdsIn(body), said)
       return keysOf(await serverKeys(tx.db, serverName))
     })
+    if (isRebuilt) for (const listener of listeners) await listener(serverName)
     return true
   }
 
@@ -158,6 +166,7 @@ export function createKeyRing(parts: {
   return {
     refresh,
     keyFor,
+    onRebuilt: (listener) => void listeners.push(listener),
     async keyForEvent(serverName, keyId, originServerTs, enforceValidity) {
       const isGood = (key: VerifyKey) => !enforceValidity || originServerTs <= key.validUntil
       if (serverName === own.serverName) return own.keys.find((key) => key.keyId === keyId && isGood(key))
@@ -174,6 +183,13 @@ export function createKeyRing(parts: {
       return usable()
     },
   }
+}
+
+/** Whether none of the keys that a server had is among those that it names now, as present or as former ones. */
+function knowsNoneOf(before: readonly VerifyKey[], named: readonly { publicKey: string }[]): boolean {
+  const present = before.filter((key) => !key.isOld)
+  const names = new Set(named.map((key) => key.publicKey))
+  return present.length > 0 && !present.some((key) => names.has(key.publicKey))
 }
 
 function keysOf(rows: readonly ServerKeyRow[]): Map<string, VerifyKey> {

@@ -23,7 +23,7 @@ const SETTINGS = {
   deny: ['denied.example'],
   allow: [],
   oldKeys: [],
-  retries: { retryBase: 2_000, retryCapEarly: 20_000, retryCapWaited: 600_000 },
+  retries: { retryBase: 2_000, retryCapEarly: 20_000, retryCapWaited: 600_000, silenceSuspect: 900_000 },
 }
 
 /** A queue of events, each with its place in a room. */

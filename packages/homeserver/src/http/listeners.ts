@@ -10,6 +10,8 @@ import type { Clock } from '../platform/clock.ts'
 export type ListenPlan = {
   plain: ListenAddress | undefined
   tls: { address: ListenAddress; certificate: Certificate } | undefined
+  /** Where monitoring reads. */
+  metrics: { address: ListenAddress; handler: RequestListener } | undefined
   /** A socket file that only its owner can open, for the command line. */
   socket: { path: string; handler: RequestListener } | undefined
 }
@@ -18,6 +20,7 @@ export type Listeners = {
   /** Where the server listens, with the ports that the system chose. */
   plain: ListenAddress | undefined
   tls: ListenAddress | undefined
+  metrics: ListenAddress | undefined
   /** Serves new connections with another certificate. */
   useCertificate(certificate: Certificate): void
   /** Accepts nothing more and waits for what is running; after `graceMs` what still runs is cut off. */
@@ -44,10 +47,11 @@ export async function openListeners(handler: RequestListener, plan: ListenPlan, 
       open.push(server)
       return server.address()!
     }
-    const { plain, tls, socket } = plan
+    const { plain, tls, metrics, socket } = plan
     const plainAt = plain && (await listening(createHttpServer(LIMITS, handler), plain))
     const secure = tls && createHttpsServer({ ...LIMITS, ...tls.certificate }, handler)
     const tlsAt = tls && (await listening(secure as HttpsServer, tls.address))
+    const metricsAt = metrics && (await listening(createHttpServer(LIMITS, metrics.handler), metrics.address))
     if (socket) {
       // We hold the lock on the folder, so whoever made a file that is there is gone.
       await rm(socket.path, { force: true })
@@ -59,6 +63,7 @@ export async function openListeners(handler: RequestListener, plan: ListenPlan, 
     return {
       plain: bound(plainAt, plain),
       tls: bound(tlsAt, tls?.address),
+      metrics: bound(metricsAt, metrics?.address),
       useCertificate: (certificate) => secure?.setSecureContext(certificate),
       async close(graceMs) {
         await Promise.all(open.map((server) => closeServer(server, graceMs, clock)))

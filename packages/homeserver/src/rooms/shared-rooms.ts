@@ -1,4 +1,5 @@
 import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
+import { usersInEncryptedRoomsWith, usersWithActiveCompany } from '../storage/encrypted-rooms.ts'
 import { joinedMemberIds, localUsersSharingWith, serversSharingWith, usersSharingWith } from '../storage/memberships.ts'
 import { membershipChangesOf, type StateChange, stateChangesBetween } from '../storage/room-state.ts'
 import type { Db } from '../storage/store.ts'
@@ -41,6 +42,8 @@ export function sharedRooms(serverName: ServerName) {
     async servers(db: Db, userId: UserId): Promise<ServerName[]> {
       return (await serversSharingWith(db, userId)).filter((server) => server !== serverName)
     },
+    inEncryptedRooms: usersInEncryptedRoomsWith,
+    active: usersWithActiveCompany,
   }
 }
 

@@ -91,8 +91,43 @@ export async function snapshotRows(db: Db, userIds: readonly UserId[]): Promise<
   return new Map(rows.map((row) => [row.user_id, row]))
 }
 
+const selectTracked = prepared<{ userId: UserId }, LedgerRow & SnapshotRow>((db, value) =>
+  db
+    .selectFrom('device_lists')
+    .innerJoin('device_list_snapshots', 'device_list_snapshots.user_id', 'device_lists.user_id')
+    .selectAll('device_lists')
+    .select(['device_keys', 'keyless', 'master_key', 'self_signing_key'])
+    .where('device_lists.user_id', '=', value('userId'))
+    .where('tracked', '=', 1),
+)
+
+/** Row and list of a user with whom a room is shared, if there is a list. */
+export async function trackedList(db: Db, userId: UserId): Promise<(LedgerRow & SnapshotRow) | undefined> {
+  return (await selectTracked(db, { userId })).rows[0]
+}
+
 /** What is new about a list after a doubt. */
 export type Doubt = { userId: UserId; serverName: ServerName; reason: string; now: number; nextAttemptAt: number }
+
+/**
+ * The columns of a row about which a doubt is raised. The oldest doubt that stands keeps reason and age, and the list stays
+ * due when it was if that is sooner; a user whom the remote refuses keeps waiting, whatever its server says of them.
+ */
+export function raised(doubt: { reason: string; now: number; nextAttemptAt: number }) {
+  const stale = sql`device_lists.wanted_gen > device_lists.synced_gen`
+  return {
+    wanted_gen: sql<number>`device_lists.wanted_gen + 1`,
+    reason: sql<string>`case when ${stale} then device_lists.reason else ${text(doubt.reason)} end`,
+    doubted_at: sql<number>`case when ${stale} then device_lists.doubted_at else ${time(doubt.now)} end`,
+    next_attempt_at: sql<number>`case when ${stale}
+      and (device_lists.refused = 1 or device_lists.next_attempt_at < ${time(doubt.nextAttemptAt)})
+      then device_lists.next_attempt_at else ${time(doubt.nextAttemptAt)} end`,
+  }
+}
+
+// PostgreSQL cannot tell what a parameter among nothing but cases is.
+const text = (value: string) => sql<string>`cast(${value} as text)`
+const time = (value: number) => sql<number>`cast(${value} as bigint)`
 
 const upsertDoubt = prepared<Doubt, LedgerRow>((db, value) =>
   db
@@ -111,17 +146,13 @@ const upsertDoubt = prepared<Doubt, LedgerRow>((db, value) =>
       refused: 0,
     })
     .onConflict((conflict) =>
-      conflict.column('user_id').doUpdateSet((eb) => ({
-        wanted_gen: eb('device_lists.wanted_gen', '+', 1),
-        reason: sql`case when device_lists.wanted_gen > device_lists.synced_gen
-          then device_lists.reason else excluded.reason end`,
-        doubted_at: sql`case when device_lists.wanted_gen > device_lists.synced_gen
-          then device_lists.doubted_at else excluded.doubted_at end`,
-        // A user whom the remote refuses keeps waiting, whatever its server says of them.
-        next_attempt_at: sql`case when device_lists.wanted_gen > device_lists.synced_gen
-          and (device_lists.refused = 1 or device_lists.next_attempt_at < excluded.next_attempt_at)
-          then device_lists.next_attempt_at else excluded.next_attempt_at end`,
-      })),
+      conflict.column('user_id').doUpdateSet(
+        raised({
+          reason: value('reason'),
+          now: value('now'),
+          nextAttemptAt: value('nextAttemptAt'),
+        }),
+      ),
     )
     .returningAll(),
 )
@@ -254,7 +285,7 @@ export async function endLease(db: Db, lease: Lease): Promise<LedgerRow | undefi
   return (await endHeldLease(db, lease)).rows[0]
 }
 
-const updateSynced = prepared<SyncedList & { userId: UserId; gen: number }>((db, value) =>
+const updateSynced = prepared<SyncedList & { userId: UserId; gen: number; auditAt: number }>((db, value) =>
   db
     .updateTable('device_lists')
     .set({
@@ -269,25 +300,43 @@ const updateSynced = prepared<SyncedList & { userId: UserId; gen: number }>((db,
       // For a doubt that came up during the fetch and survives it: it is due at once.
       next_attempt_at: value('now'),
       doubted_at: value('now'),
+      confirmed_at: value('now'),
+      audit_at: value('auditAt'),
     })
     .where('user_id', '=', value('userId')),
 )
 
-/** Notes that the list was right as of generation `gen`, the one that its fetch began with. */
-export async function recordSynced(db: Db, userId: UserId, gen: number, list: SyncedList): Promise<void> {
+/**
+ * Notes that the list was right as of generation `gen`, the one that its fetch began with.
+ * @param list.auditAt when it is to be compared with the remote's (epoch ms)
+ */
+export async function recordSynced(
+  db: Db,
+  userId: UserId,
+  gen: number,
+  list: SyncedList & { auditAt: number },
+): Promise<void> {
   await updateSynced(db, { ...list, userId, gen })
 }
 
 /** A list as the ledger notes it. */
 export type SyncedList = { streamId: number; digest: string; devices: number; now: number }
 
-/** Notes what an update changed; the list's freshness stays as it was. */
-export async function recordUpdated(db: Db, userId: UserId, list: Omit<SyncedList, 'now'>): Promise<void> {
-  await db
+const updateUpdated = prepared<SyncedList & { userId: UserId }>((db, value) =>
+  db
     .updateTable('device_lists')
-    .set({ stream_id: list.streamId, digest: list.digest, devices: list.devices })
-    .where('user_id', '=', userId)
-    .execute()
+    .set({
+      stream_id: value('streamId'),
+      digest: value('digest'),
+      devices: value('devices'),
+      confirmed_at: value('now'),
+    })
+    .where('user_id', '=', value('userId')),
+)
+
+/** Notes what an update changed; the list's freshness stays as it was. */
+export async function recordUpdated(db: Db, userId: UserId, list: SyncedList): Promise<void> {
+  await updateUpdated(db, { ...list, userId })
 }
 
 const upsertSnapshot = prepared<SnapshotRow>((db, value) =>

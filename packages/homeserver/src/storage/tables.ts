@@ -63,6 +63,8 @@ export type Tables = RoomTables &
     device_list_waiters: { requester: UserId; user_id: UserId; asked_at: number; waiting: number }
     device_list_changes: { position: number; user_id: UserId }
     device_list_notices: { position: number; requester: UserId; user_id: UserId }
+    device_list_servers: { server_name: ServerName; suspected_at: number }
+    device_list_history: DeviceListHistoryTable
   }
 
 export type NotificationsTable = {
@@ -245,7 +247,22 @@ export type DeviceListsTable = {
   last_error: string | null
   /** 1 while the last attempt was refused for this user (403, 404): its wait outlasts the destination's return. */
   refused: number
+  /** When the list is to be compared with the remote's next, while a room is shared. */
+  audit_at: Generated<number>
+  /** When the list was last known to be the owner's own. */
+  confirmed_at: Generated<number | null>
 }
+
+type DeviceListHistoryTable = {
+  id: Generated<number>
+  user_id: UserId
+  at: number
+  event: TransitionEvent
+  detail: string | null
+}
+
+/** What a list can go through. */
+export type TransitionEvent = 'doubted' | 'failed' | 'fresh' | 'tracked' | 'untracked'
 
 export type DeviceListSnapshotsTable = {
   user_id: UserId

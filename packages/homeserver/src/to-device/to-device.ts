@@ -53,8 +53,14 @@ export function createToDevice(parts: {
   log: Logger
   serverName: ServerName
   wakeSender: (destinations: readonly ServerName[]) => void
+  /** What messages of a remote user say of the user's devices. Part of the transaction that takes them in. */
+  devicesSeen(
+    tx: Tx,
+    userId: UserId,
+    seen: { deviceIds: Iterable<string>; senderKeys: Iterable<string> },
+  ): Promise<void>
 }): ToDevice {
-  const { store, clock, random, log, serverName, wakeSender } = parts
+  const { store, clock, random, log, serverName, wakeSender, devicesSeen } = parts
 
   /** Puts messages into the inboxes of those devices that exist. */
   async function deliver(tx: Tx, sender: UserId, type: string, messages: Messages): Promise<void> {
@@ -106,6 +112,8 @@ export function createToDevice(parts: {
     await store.transaction(async (tx) => {
       if (!(await storage.noteReceived(tx.db, origin, edu.messageId, clock.now()))) return
       await deliver(tx, edu.sender, edu.type, edu.messages)
+      const seen = sendingDevices(edu.type, edu.messages)
+      if (seen.deviceIds.size + seen.senderKeys.size > 0) await devicesSeen(tx, edu.sender, seen)
     })
   }
 
@@ -188,6 +196,26 @@ function readDirectToDevice(
   if (!messages) return undefined
   const ours = [...messages].filter(([userId]) => serverNameOf(userId) === ourName)
   return { sender, type, messageId, messages: new Map(ours) }
+}
+
+/** A name of a device, or a key, that is longer than this is none. */
+const MAX_NAME_LENGTH = 255
+
+/**
+ * The sender's devices that messages tell of: by ID in key requests and verifications, by Curve25519 key in what Olm has
+ * encrypted. Client-server API, "m.room_key_request", "m.key.verification.start", "m.olm.v1.curve25519-aes-sha2".
+ */
+function sendingDevices(type: string, messages: Messages): { deviceIds: Set<string>; senderKeys: Set<string> } {
+  const [deviceIds, senderKeys] = [new Set<string>(), new Set<string>()]
+  for (const byDevice of messages.values()) {
+    for (const content of byDevice.values()) {
+      const { requesting_device_id, from_device, sender_key } = content as Record<string, unknown>
+      const isName = (name: unknown) => typeof name === 'string' && name.length <= MAX_NAME_LENGTH
+      for (const id of [requesting_device_id, from_device]) if (isName(id)) deviceIds.add(id as string)
+      if (type === 'm.room.encrypted' && isName(sender_key)) senderKeys.add(sender_key as string)
+    }
+  }
+  return { deviceIds, senderKeys }
 }
 
 /** Reads `{userId: {deviceId: content}}`. @returns `undefined` if the shape is wrong, or there are too many users */

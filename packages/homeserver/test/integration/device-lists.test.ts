@@ -79,11 +79,18 @@ forEachDatabase((database) => {
     })
 
     test('scenario 20: an update of the cross-signing keys is told and shown', async () => {
-      const { alice, bob, far } = await friends(database)
+      const { alice, bob, far, settle } = await friends(database)
       await far.sendEdus('hs1', [bob.setCrossSigning()])
       assert.deepEqual(await changedFor(alice), [bob.userId])
       assert.deepEqual((await queryKeys(alice, bob)).master_keys[bob.userId], bob.identity?.masterKey)
-      assert.equal(far.gets(bob), 1)
+      await settle()
+      // One request, since there is a self-signing key now that has signed no device; and it is not repeated.
+      assert.equal(far.gets(bob), 2)
+      await far.sendEdus('hs1', [bob.addDevice('TABLET')])
+      await far.sendEdus('hs1', [bob.signDevice('PHONE')])
+      await settle()
+      assert.equal(far.gets(bob), 2)
+      assert.deepEqual(await changedFor(alice), [bob.userId])
     })
 
     test('scenario 30: a poisoned EDU fails neither the transaction nor its neighbour', async () => {

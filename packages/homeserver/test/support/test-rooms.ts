@@ -86,6 +86,13 @@ export function createTestRooms(): TestRooms {
         servers.delete(serverName as ServerName)
         return [...servers]
       },
+      // Every room is encrypted, and somebody is always about.
+      async inEncryptedRooms(_db, userId) {
+        return [...company(userId)].filter((member) => member !== userId)
+      },
+      async active(_db, userIds) {
+        return new Set(userIds)
+      },
     }),
     async attach(serverName, listener) {
       listeners.set(serverName, listener)

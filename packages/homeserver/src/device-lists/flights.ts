@@ -1,0 +1,81 @@
+import type { FederationAnswer } from '../matrix/federation.ts'
+import type { ServerName } from '../matrix/ids.ts'
+import type { Clock } from '../platform/clock.ts'
+
+/** Makes the request; `again`: the one before hangs. */
+type Ask = (again: boolean, signal: AbortSignal) => Promise<FederationAnswer>
+
+export type Flights = {
+  /**
+   * Makes a request that may hang. The oldest that is under way at a server is made once more, beside the first, when it has hung
+   * for a part of its time, or when the server shows that it is there: so that a server that has come back is noticed before
+   * the request that it has forgotten runs out. The first answer counts.
+   */
+  fly(serverName: ServerName, timeoutMs: number, signal: AbortSignal, ask: Ask): Promise<FederationAnswer>
+  /** The server has spoken. */
+  nudge(serverName: ServerName): void
+}
+
+type Flight = { newestAt: number; again(): void }
+
+/** A request is made again after this part of its time, and after twice this part. */
+const PART = 0.4
+/** Word from a server says that a request has hung which is older than this (ms). */
+const HUNG_MS = 1_000
+/** An answer to another request says so of one that is older than this: some servers are slow. */
+const SLOW_MS = 5_000
+
+export function createFlights(clock: Clock): Flights {
+  const underWay = new Map<ServerName, Set<Flight>>()
+
+  function oldest(serverName: ServerName): Flight | undefined {
+    return underWay.get(serverName)?.values().next().value
+  }
+
+  function askOldestAgain(serverName: ServerName, olderThanMs: number): void {
+    const flight = oldest(serverName)
+    if (flight && Math.abs(clock.now() - flight.newestAt) >= olderThanMs) flight.again()
+  }
+
+  return {
+    nudge: (serverName) => askOldestAgain(serverName, HUNG_MS),
+    async fly(serverName, timeoutMs, signal, ask) {
+      const done = new AbortController()
+      const { promise, resolve, reject } = Promise.withResolvers<FederationAnswer>()
+      let second = new AbortController()
+      const flight: Flight = {
+        newestAt: clock.now(),
+        again() {
+          // One beside the first at most: a later one takes the place of the one before.
+          second.abort()
+          second = new AbortController()
+          flight.newestAt = clock.now()
+          const { signal: own } = second
+          ask(true, AbortSignal.any([signal, done.signal, own])).then((answer) => {
+            const asked = answer.kind === 'answer' || !['aborted', 'backed_off', 'limited'].includes(answer.failure)
+            if (asked && !own.aborted) resolve(answer)
+          }, reject)
+        },
+      }
+      const flights = underWay.get(serverName) ?? new Set()
+      underWay.set(serverName, flights.add(flight))
+      const timers = [PART, 2 * PART].map((part) =>
+        clock.after(timeoutMs * part, () => {
+          if (oldest(serverName) === flight) flight.again()
+        }),
+      )
+      ask(false, AbortSignal.any([signal, done.signal])).then(resolve, reject)
+      try {
+        const answer = await promise
+        flights.delete(flight)
+        if (answer.kind === 'answer' && answer.status < 500) askOldestAgain(serverName, SLOW_MS)
+        return answer
+      } finally {
+        for (const cancel of timers) cancel()
+        flights.delete(flight)
+        if (flights.size === 0 && underWay.get(serverName) === flights) underWay.delete(serverName)
+        done.abort()
+      }
+    },
+  }
+}

@@ -1,0 +1,64 @@
+import type { ServerName, UserId } from '../matrix/ids.ts'
+import { createWorkerLoop, type WorkerLoop } from '../platform/worker-loop.ts'
+import { doubtTracked, lastAlive, noteAlive, takeSuspicion } from '../storage/device-list-suspicion.ts'
+import type { Tx } from '../storage/store.ts'
+import type { DoubtReason } from './decide.ts'
+import type { EngineParts } from './ports.ts'
+import type { Resync } from './resync.ts'
+
+/** This server says so often that it is up (ms). */
+const ALIVE_INTERVAL_MS = 60_000
+
+export type Suspicion = {
+  /**
+   * Doubts all lists of a server, once in `silence_suspect` at most, so that a flapping server buys nothing.
+   * @param except a list that is known to be right
+   */
+  suspect(tx: Tx, serverName: ServerName, reason: DoubtReason, except?: UserId): Promise<void>
+  /**
+   * Looks for how long this server was away, and doubts all lists if that was longer than `silence_suspect`.
+   * @returns whether it was away at all: others have backed off meanwhile, and are to hear that we are back
+   */
+  takeStock(): Promise<boolean>
+  /** Says that this server is up, again and again. */
+  alive: WorkerLoop
+}
+
+/** What makes all lists of a server doubtful at once. */
+export function createSuspicion(parts: EngineParts, resync: Pick<Resync, 'wake'>): Suspicion {
+  const { store, clock, log, settings } = parts
+  const longest = settings.silenceSuspect
+
+  return {
+    async suspect(tx, serverName, reason, except) {
+      const now = clock.now()
+      if (longest === 0 || !(await takeSuspicion(tx.db, serverName, now, now - longest))) return
+      const servers = await doubtTracked(tx.db, { serverName, reason, now, ...(except && { except }) })
+      if (servers.size === 0) return
+      log.info({ serverName, reason }, 'all device lists of a server are in doubt')
+      tx.afterCommit(() => resync.wake(serverName))
+    },
+    async takeStock() {
+      const now = clock.now()
+      const awayMs = await store.transaction(async (tx) => {
+        const last = await lastAlive(tx.db)
+        if (last !== undefined && longest > 0 && now - last > longest)
+          await doubtTracked(tx.db, { reason: 'we were away', now })
+        await noteAlive(tx.db, now)
+        return last === undefined ? undefined : now - last
+      })
+      if (awayMs === undefined) return false
+      log.info({ awayMs }, 'this server is back')
+      // Other processes of this server may have been up all the time.
+      return store.dialect === 'sqlite' || awayMs > 2 * ALIVE_INTERVAL_MS || awayMs < 0
+    },
+    alive: createWorkerLoop({
+      clock,
+      onError: (error) => log.error({ err: error }, 'noting that this server is up failed'),
+      async pass() {
+        await noteAlive(store.db, clock.now())
+        return { more: false, nextAt: clock.now() + ALIVE_INTERVAL_MS }
+      },
+    }),
+  }
+}

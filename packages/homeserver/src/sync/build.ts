@@ -1,12 +1,12 @@
 import type { RoomId, UserId } from '../matrix/ids.ts'
-import type { Store } from '../storage/store.ts'
+import type { Db, Store } from '../storage/store.ts'
 import { firstMembers } from '../storage/sync-rooms.ts'
 import { type Chunks, createChunks } from './chunks.ts'
 import { filterEvents, includesRoom, type SyncFilter } from './filter.ts'
 import { type JoinedRoom, joinedRooms, type Since } from './joined.ts'
 import { createJoinedRooms, type JoinedRooms } from './joined-rooms.ts'
 import { departuresFrom, type LeftRoom, leftAmong, leftRooms } from './left.ts'
-import type { Device, ShownEvent, SyncSources } from './ports.ts'
+import type { Device, ShownEvent, SyncEphemeral, SyncSources } from './ports.ts'
 import type { Scope } from './room-views.ts'
 import { createSentMembers, type SentMembers } from './sent-members.ts'
 import { type OwnMembership, type Standing, standingSince, wholeStanding } from './standing.ts'
@@ -77,11 +77,11 @@ export async function buildSync(
     sentMembers: memory.sentMembers.of(device, after === 0 ? undefined : after),
   }
   const standing = await standingOf(store, memory, userId, { after, fullState }, upTo)
-  const rooms = await buildRooms(scope, sources, memory, device, standing, { after, fullState })
+  const { rooms, arrivals } = await buildRooms(scope, sources, memory, device, standing, { after, fullState })
   return {
     next_batch: formatToken({ position: upTo, toDevice: messages.position }),
     account_data: { events: filterEvents(accountData, filter.account_data) },
-    presence: { events: await presence(store, sources, userId, standing, { after, upTo }, filter) },
+    presence: { events: await presence(store, sources, userId, { standing, arrivals }, { after, upTo }, filter) },
     to_device: { events: messages.events },
     ...(deviceLists && { device_lists: deviceLists }),
     device_one_time_keys_count: keys.oneTimeKeys,
@@ -112,7 +112,7 @@ async function buildRooms(
   device: Device,
   standing: Standing,
   since: Since,
-): Promise<SyncRoomsSection> {
+): Promise<{ rooms: SyncRoomsSection; arrivals: UserId[] }> {
   const { db, filter } = given
   const { userId } = device
   const left = leftAmong(given, standing, since)
@@ -126,35 +126,62 @@ async function buildRooms(
   const invites = pending('invite').filter(({ sender }) => !ignored.has(sender))
   const knocks = pending('knock')
   const stripped = await strippedRooms(db, userId, [...invites, ...knocks])
+  const { rooms, arrivals } = await joinedRooms(scope, chunks, sources.ephemeral, standing, since)
   return {
-    join: await joinedRooms(scope, chunks, sources.ephemeral, standing, since),
-    invite: byRoom(invites, (roomId) => ({ invite_state: { events: stripped.get(roomId) ?? [] } })),
-    knock: byRoom(knocks, (roomId) => ({ knock_state: { events: stripped.get(roomId) ?? [] } })),
-    leave: await leftRooms(scope, left, departures, since),
+    rooms: {
+      join: rooms,
+      invite: byRoom(invites, (roomId) => ({ invite_state: { events: stripped.get(roomId) ?? [] } })),
+      knock: byRoom(knocks, (roomId) => ({ knock_state: { events: stripped.get(roomId) ?? [] } })),
+      leave: await leftRooms(scope, left, departures, since),
+    },
+    arrivals,
   }
 }
 
 const byRoom = <T>(memberships: readonly OwnMembership[], of: (roomId: RoomId) => T): Record<RoomId, T> =>
   Object.fromEntries(memberships.map(({ roomId }) => [roomId, of(roomId)])) as Record<RoomId, T>
 
-/** Members of a room that a user has just come to, whose presence is shown at once. */
+/** Members of a room that a user has just come to, whose presence is shown at once; and of all those met at most. */
 const MEMBERS_SHOWN = 100
+const MOST_MET = 1_000
 
 async function presence(
   { db }: Store,
   { ephemeral }: SyncSources,
   userId: UserId,
-  { newlyJoined }: Standing,
+  { standing, arrivals }: { standing: Standing; arrivals: readonly UserId[] },
   { after, upTo }: { after: number; upTo: number },
   filter: SyncFilter,
 ): Promise<ShownEvent[]> {
   const events = await ephemeral.presenceSince(db, userId, after, upTo)
-  if (after > 0 && newlyJoined.size > 0) {
-    const choose = { memberships: ['join'], but: userId, limit: MEMBERS_SHOWN } as const
+  if (after > 0) {
     const told = new Set(events.map(({ sender }) => sender))
-    const met = (await firstMembers(db, [...newlyJoined], choose)).map((row) => row.user_id)
-    const others = [...new Set(met)].filter((one) => !told.has(one))
-    if (others.length > 0) events.push(...(await ephemeral.presenceOfUsers(db, others)))
+    const met = (await usersMet(db, userId, standing, arrivals)).filter((other) => !told.has(other))
+    if (met.length > 0) events.push(...(await presenceOfAll(db, ephemeral, met)))
   }
   return filterEvents(events, filter.presence)
+}
+
+/** Those in rooms that the user has come to, and those who have come to the user's. */
+async function usersMet(
+  db: Db,
+  userId: UserId,
+  { newlyJoined }: Standing,
+  arrivals: readonly UserId[],
+): Promise<UserId[]> {
+  const met = new Set(arrivals)
+  if (newlyJoined.size > 0) {
+    const choose = { memberships: ['join'], but: userId, limit: MEMBERS_SHOWN } as const
+    for (const row of await firstMembers(db, [...newlyJoined], choose)) met.add(row.user_id)
+  }
+  met.delete(userId)
+  return [...met].slice(0, MOST_MET)
+}
+
+/** Whoever has never been seen is offline. */
+async function presenceOfAll(db: Db, ephemeral: SyncEphemeral, userIds: readonly UserId[]): Promise<ShownEvent[]> {
+  const known = await ephemeral.presenceOfUsers(db, userIds)
+  const seen = new Set(known.map(({ sender }) => sender))
+  const unseen = userIds.filter((one) => !seen.has(one))
+  return [...known, ...unseen.map((sender) => ({ type: 'm.presence', sender, content: { presence: 'offline' } }))]
 }

@@ -1,5 +1,7 @@
+import type { Pdu } from '../matrix/events.ts'
 import { isObject } from '../matrix/json.ts'
 import { matchesGlob, passesFilter, type RoomEventFilter } from '../matrix/room-event-filter.ts'
+import type { EventRow } from '../storage/events.ts'
 
 /** The part of a filter that chooses events by type and sender. Client-server API, "Filtering", `EventFilter`. */
 export type EventFilter = Pick<RoomEventFilter, 'types' | 'not_types' | 'senders' | 'not_senders' | 'limit'>
@@ -39,6 +41,13 @@ export function includesType(filter: RoomEventFilter, type: string): boolean {
   const { types, not_types: notTypes } = filter
   const matches = (pattern: string) => matchesGlob(pattern, type)
   return notTypes?.some(matches) !== true && types?.some(matches) !== false
+}
+
+/** Whether a filter lets an event through that is read from the database. */
+export function passesRow(filter: RoomEventFilter, row: EventRow): boolean {
+  const { type, sender, room_id: roomId } = row
+  const content = filter.contains_url === undefined ? {} : (JSON.parse(row.pdu) as Pdu).content
+  return passesFilter(filter, { type, sender, roomId, content })
 }
 
 type Filtered = { type: string; sender?: string | undefined; content?: unknown }

@@ -1,4 +1,4 @@
-import type { RoomId } from '../matrix/ids.ts'
+import type { RoomId, UserId } from '../matrix/ids.ts'
 import type { StateChange } from '../storage/room-state.ts'
 import { newestEvents } from '../storage/sync-rooms.ts'
 import type { Chunks } from './chunks.ts'
@@ -7,6 +7,7 @@ import type { ShownEvent, SyncEphemeral, Unread, UnreadCounts } from './ports.ts
 import { type RoomView, type Scope, timelineLimit, type View, viewRooms } from './room-views.ts'
 import type { Standing } from './standing.ts'
 import { changesSummary, type Summary, summaries } from './summaries.ts'
+import { formatToken } from './token.ts'
 
 /** Client-server API, "Syncing", "Joined Room". */
 export type JoinedRoom = {
@@ -23,14 +24,17 @@ export type JoinedRoom = {
 /** Since when, and whether all of the state is wanted whatever the client has. */
 export type Since = { after: number; fullState: boolean }
 
-/** What there is of the rooms that a user is in. Client-server API, "Syncing", `rooms.join`. */
+/**
+ * What there is of the rooms that a user is in. Client-server API, "Syncing", `rooms.join`.
+ * @returns the rooms, and who has come to one that the client knew
+ */
 export async function joinedRooms(
   scope: Scope,
   chunks: Chunks,
   ephemeral: SyncEphemeral,
   standing: Standing,
   { after, fullState }: Since,
-): Promise<Record<RoomId, JoinedRoom>> {
+): Promise<{ rooms: Record<RoomId, JoinedRoom>; arrivals: UserId[] }> {
   const { db, upTo, filter, viewer } = scope
   const isWanted = (roomId: RoomId) => includesRoom(filter.room, roomId)
   const joined = [...standing.joined].filter(isWanted)
@@ -56,19 +60,26 @@ export async function joinedRooms(
   const included = [...new Set([...shown.keys(), ...beside.ephemeral.keys(), ...beside.accountData.keys()])]
   const news = included.filter((roomId) => standing.joined.has(roomId) && isWanted(roomId) && isNews(roomId))
   const unread = await ephemeral.unreadCounts(db, viewer.userId, news)
+  const here = formatToken({ position: upTo, toDevice: upTo })
   const rooms: Record<RoomId, JoinedRoom> = {}
   for (const roomId of news) {
     rooms[roomId] = {
       ...(told.has(roomId) && { summary: told.get(roomId)! }),
       ...stateOf(scope, shown.get(roomId)),
-      timeline: shown.get(roomId)?.timeline ?? { events: [], limited: false },
+      timeline: shown.get(roomId)?.timeline ?? { events: [], limited: false, prev_batch: here },
       ephemeral: { events: beside.ephemeral.get(roomId) ?? [] },
       account_data: { events: beside.accountData.get(roomId) ?? [] },
       ...unreadOf(scope, unread.get(roomId)),
     }
   }
-  return rooms
+  return { rooms, arrivals: [...changes.values()].flatMap(arrivalsAmong) }
 }
+
+/** Those who have come to a room. */
+const arrivalsAmong = (changes: readonly StateChange[]): UserId[] =>
+  changes
+    .filter(({ membership, prev_membership: before }) => membership === 'join' && before !== 'join')
+    .map((change) => change.state_key as UserId)
 
 type Wanted = Since & { joined: readonly RoomId[]; fresh: readonly RoomId[]; ongoing: readonly RoomId[] }
 
@@ -85,13 +96,13 @@ async function viewsOf(
   )
   const read = await chunks.read(db, ongoing, { after, upTo }, limit)
   const views: View[] = fresh.map((roomId) => {
-    return { roomId, after: 0, rows: newest.get(roomId)!, fromBeginning: true, state: 'now' }
+    return { roomId, after: 0, rows: newest.get(roomId)!, begins: after === 0 ? 'first' : 'again', state: 'now' }
   })
   for (const [roomId, { rows, changes }] of read) {
-    views.push({ roomId, after, rows, fromBeginning: false, state: fullState ? 'now' : { changes } })
+    views.push({ roomId, after, rows, state: fullState ? 'now' : { changes } })
   }
   const quiet = fullState ? joined.filter((roomId) => !newest.has(roomId) && !read.has(roomId)) : []
-  for (const roomId of quiet) views.push({ roomId, after, rows: [], fromBeginning: false, state: 'now' })
+  for (const roomId of quiet) views.push({ roomId, after, rows: [], state: 'now' })
   return { views, changes: new Map([...read].map(([roomId, { changes }]) => [roomId, changes])) }
 }
 
@@ -138,13 +149,11 @@ const NONE: UnreadCounts = { notification_count: 0, highlight_count: 0 }
 
 /** Client-server API, "Receiving notifications": threads are counted apart if the filter says so. */
 function unreadOf({ filter }: Scope, unread: Unread | undefined) {
-  const all = unread?.all ?? NONE
-  if (filter.room?.timeline?.unread_thread_notifications !== true) return { unread_notifications: all }
-  const threads = Object.fromEntries(unread?.threads ?? [])
-  const main = { ...all }
-  for (const counts of Object.values(threads)) {
-    main.notification_count -= counts.notification_count
-    main.highlight_count -= counts.highlight_count
+  if (filter.room?.timeline?.unread_thread_notifications !== true) {
+    const { notification_count, highlight_count } = unread ?? NONE
+    return { unread_notifications: { notification_count, highlight_count } }
   }
-  return { unread_notifications: main, ...(unread?.threads.size && { unread_thread_notifications: threads }) }
+  const { main = NONE, ...threads } = Object.fromEntries(unread?.threads ?? [])
+  const anyThread = Object.keys(threads).length > 0
+  return { unread_notifications: main, ...(anyThread && { unread_thread_notifications: threads }) }
 }

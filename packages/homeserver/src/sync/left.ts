@@ -54,8 +54,8 @@ export async function leftRooms(
     const end = departure?.event_id ? events.get(departure.event_id)?.state_after : undefined
     const upToHere = changes.filter((change) => change.room_id === roomId && change.position <= position)
     const state = whole.includes(one) && end ? { group: end } : { changes: one.wasJoined ? upToHere : [] }
-    const fromBeginning = whole.includes(one)
-    return { roomId, after: fromBeginning ? 0 : after, rows: rows.get(roomId) ?? [], fromBeginning, state, own }
+    const begins = whole.includes(one) ? 'first' : undefined
+    return { roomId, after: begins ? 0 : after, rows: rows.get(roomId) ?? [], begins, state, own }
   })
   const shown = await viewRooms(scope, views)
   const result: Record<RoomId, LeftRoom> = {}

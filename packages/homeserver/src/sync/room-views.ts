@@ -1,16 +1,17 @@
 import { type StateMap, stateEntryParts } from '../matrix/events.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
-import { passesFilter, type RoomEventFilter } from '../matrix/room-event-filter.ts'
+import type { RoomEventFilter } from '../matrix/room-event-filter.ts'
 import { type EventRow, eventRows } from '../storage/events.ts'
 import type { StateChange } from '../storage/room-state.ts'
 import type { Db } from '../storage/store.ts'
 import { pickFields } from './event-fields.ts'
-import { includesRoom, includesType, type SyncFilter } from './filter.ts'
+import { includesType, passesRow, type SyncFilter } from './filter.ts'
 import { membersAt, type StateIds, statesAt } from './full-state.ts'
 import type { SeenEvent, ShownEvent, SyncRooms, Viewer } from './ports.ts'
 import type { DeviceMemory } from './sent-members.ts'
 import { stateBeside } from './state-delta.ts'
 import { type Timeline, timelines } from './timelines.ts'
+import { formatToken } from './token.ts'
 
 /** One sync: who asks, for what, and up to which position. */
 export type Scope = {
@@ -29,8 +30,8 @@ export type View = {
   after: number
   /** Its newest events, one more than are to be shown if there are so many. */
   rows: readonly EventRow[]
-  /** Whether the client has nothing of the room. */
-  fromBeginning: boolean
+  /** Where the client has nothing of the room, or is to begin anew; see `Stretch`. */
+  begins?: 'first' | 'again' | undefined
   /**
    * What is known of its state: how it changed since the client's token; or all of it is wanted, as it is in a state
    * group, or (`now`) as of the sync's position.
@@ -43,7 +44,7 @@ export type View = {
 }
 
 export type RoomView = {
-  timeline: { events: object[]; limited: boolean; prev_batch?: string }
+  timeline: { events: object[]; limited: boolean; prev_batch: string }
   state: { events: object[] }
 }
 
@@ -59,7 +60,7 @@ export function timelineLimit({ room }: SyncFilter): number {
 /** Timeline and state of rooms, however many of them, everything read at once. Client-server API, "Syncing". */
 export async function viewRooms(scope: Scope, views: readonly View[]): Promise<Map<RoomId, RoomView>> {
   if (views.length === 0) return new Map()
-  const { db, rooms, viewer, filter } = scope
+  const { db, rooms, viewer, filter, upTo } = scope
   const found = await timelines(rooms, db, viewer, views, filter.room?.timeline ?? {}, timelineLimit(filter))
   const wanted = await wantedState(scope, views, found)
   const stateRows = await readState(scope, wanted)
@@ -72,7 +73,10 @@ export async function viewRooms(scope: Scope, views: readonly View[]): Promise<M
       seen.map(({ row }) => row),
     ),
   )
-  const extra = views.flatMap(({ roomId, own }) => (own && !found.get(roomId)!.shown.some(isRow(own)) ? own : []))
+  const isOwn = (row: EventRow) => passesRow(filter.room?.timeline ?? {}, row)
+  const extra = views.flatMap(({ roomId, own }) => {
+    return own && isOwn(own) && !found.get(roomId)!.shown.some(isRow(own)) ? own : []
+  })
   const asState = [...stateRows, ...extra]
   const shaped = shape(scope, await rooms.clientState(db, viewer, asState), asState)
   const inStates = byRoom(stateRows, shaped.slice(0, stateRows.length))
@@ -83,8 +87,9 @@ export async function viewRooms(scope: Scope, views: readonly View[]): Promise<M
       const { shown, limited } = found.get(roomId)!
       const first = shown[0]?.row
       const events = [...(inTimelines.get(roomId) ?? []), ...(own.get(roomId) ?? [])]
-      const prevBatch = first ? rooms.tokenBefore(first) : undefined
-      const timeline = { events, limited, ...(prevBatch !== undefined && { prev_batch: prevBatch }) }
+      // Where nothing is shown, all that there is comes before the sync's own position.
+      const prevBatch = first ? rooms.tokenBefore(first) : formatToken({ position: upTo, toDevice: upTo })
+      const timeline = { events, limited, prev_batch: prevBatch }
       return [roomId, { timeline, state: { events: inStates.get(roomId) ?? [] } }]
     }),
   )
@@ -164,14 +169,7 @@ async function readState({ db, filter }: Scope, wanted: readonly StateIds[]): Pr
   const ids = new Set<EventId>()
   for (const state of wanted) for (const [entry, eventId] of state) if (isWanted(entry)) ids.add(eventId)
   const rows = ids.size === 0 ? [] : await eventRows(db, [...ids])
-  const { contains_url: containsUrl, ...byRow } = chosen
-  return rows.filter(({ type, sender, room_id: roomId, pdu }) => {
-    if (!includesRoom(chosen, roomId) || !passesFilter(byRow, { type, sender, roomId, content: {} })) return false
-    return (
-      containsUrl === undefined ||
-      passesFilter({ contains_url: containsUrl }, { type, sender, roomId, content: JSON.parse(pdu).content })
-    )
-  })
+  return rows.filter((row) => passesRow(chosen, row))
 }
 
 function noteMembers({ filter, sentMembers, upTo }: Scope, state: readonly EventRow[], seen: readonly SeenEvent[]) {
@@ -185,7 +183,9 @@ function noteMembers({ filter, sentMembers, upTo }: Scope, state: readonly Event
 /** Events in the form that the filter wants. Client-server API, "Filtering", `event_format`, `event_fields`. */
 function shape({ filter }: Scope, events: readonly ShownEvent[], rows: readonly EventRow[]): object[] {
   const { event_format: format, event_fields: fields } = filter
-  const formed: readonly object[] = format === 'federation' ? rows.map((row) => JSON.parse(row.pdu) as object) : events
+  // Newer versions of rooms leave the event's ID to be calculated; clients are told it.
+  const raw = (row: EventRow) => ({ ...(JSON.parse(row.pdu) as object), event_id: row.event_id })
+  const formed: readonly object[] = format === 'federation' ? rows.map(raw) : events
   return fields ? formed.map((event) => pickFields(event, fields)) : [...formed]
 }
 

@@ -17,7 +17,7 @@ const HEROES = 5
 
 /** Whether what changed in a room may change what its summary says. */
 export function changesSummary(changes: readonly StateChange[]): boolean {
-  return changes.some(({ type, membership }) => membership !== null || NAMES.includes(type))
+  return changes.some(({ type, membership, prev_membership: before }) => membership !== before || NAMES.includes(type))
 }
 
 /** The summaries of rooms as they are now: how many are in them, and of those without a name who is. */

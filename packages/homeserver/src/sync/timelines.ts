@@ -15,8 +15,11 @@ export type Stretch = {
   after: number
   /** One more than are to be shown, if there are so many. Oldest first. */
   rows: readonly EventRow[]
-  /** Whether the client has nothing of the room: then what came before our server is missing, too. */
-  fromBeginning: boolean
+  /**
+   * Where a client has nothing of the room (`first`), what came before our server was there is missing to it, too. Where the
+   * user has come back, the client may have an older part of the timeline (`again`): it has to know of the gap.
+   */
+  begins?: 'first' | 'again' | undefined
 }
 
 /** What is read further, where the filter (or the room's history visibility) leaves too little: at once, and in all. */
@@ -106,5 +109,9 @@ async function lookFurther(
 function timelineOf({ stretch, kept, oldest, exhausted }: Looking, limit: number): Timeline {
   const shown = kept.slice(Math.max(0, kept.length - limit))
   if (kept.length > limit || !exhausted) return { shown, limited: true }
-  return { shown, limited: stretch.fromBeginning && oldest !== undefined && oldest.type !== 'm.room.create' }
+  if (stretch.begins === undefined) return { shown, limited: false }
+  const first = stretch.begins === 'again' ? shown[0]?.row : oldest
+  return { shown, limited: first !== undefined && first.type !== CREATE }
 }
+
+const CREATE = 'm.room.create'

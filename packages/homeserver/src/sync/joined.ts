@@ -149,11 +149,14 @@ const NONE: UnreadCounts = { notification_count: 0, highlight_count: 0 }
 
 /** Client-server API, "Receiving notifications": threads are counted apart if the filter says so. */
 function unreadOf({ filter }: Scope, unread: Unread | undefined) {
-  if (filter.room?.timeline?.unread_thread_notifications !== true) {
-    const { notification_count, highlight_count } = unread ?? NONE
-    return { unread_notifications: { notification_count, highlight_count } }
+  const all = unread?.all ?? NONE
+  if (filter.room?.timeline?.unread_thread_notifications !== true) return { unread_notifications: all }
+  const threads = Object.fromEntries(unread?.threads ?? [])
+  const main = { ...all }
+  for (const counts of Object.values(threads)) {
+    main.notification_count -= counts.notification_count
+    main.highlight_count -= counts.highlight_count
   }
-  const { main = NONE, ...threads } = Object.fromEntries(unread?.threads ?? [])
   const anyThread = Object.keys(threads).length > 0
   return { unread_notifications: main, ...(anyThread && { unread_thread_notifications: threads }) }
 }

@@ -15,8 +15,8 @@ type KeyCounts = { oneTimeKeys: Record<string, number>; unusedFallbackKeyTypes: 
 
 export type UnreadCounts = { notification_count: number; highlight_count: number }
 
-/** What is unread of a room: in all, and by thread; `main` is one. */
-export type Unread = UnreadCounts & { threads: ReadonlyMap<string, UnreadCounts> }
+/** What is unread of a room: in all, and of that in each thread but the main timeline. */
+export type Unread = { all: UnreadCounts; threads: ReadonlyMap<EventId, UnreadCounts> }
 
 /** What sync shows of the other features. Positions are those of the stream; `after` is left out, `upTo` is in. */
 export type SyncSources = {

@@ -61,14 +61,14 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
     })
   }
 
-  /** Writes a changed list, unless it cannot be written down. */
+  /** Writes a changed list, unless it cannot be written down. A new name is a change, too: it was told for its own sake. */
   async function save(tx: Tx, row: storage.LedgerRow, before: Snapshot | undefined, list: Snapshot): Promise<Outcome> {
     const digest = digestOf(list)
     if (digest === undefined) return { doubt: 'malformed update' }
     const devices = list.deviceKeys.size + list.keyless.length
     await storage.saveSnapshot(tx.db, snapshotRow(row.user_id, list))
     await storage.recordUpdated(tx.db, row.user_id, { streamId: list.streamId, digest, devices, now: clock.now() })
-    const changed = digest !== row.digest
+    const changed = digest !== row.digest || namesIn(list) !== namesIn(before)
     return becameIncoherent(row.user_id, before, list) ? { changed, doubt: 'incoherent' } : { changed }
   }
 
@@ -130,6 +130,13 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
     log.debug({ origin }, 'ignored an update that is not for a user of its origin')
     return undefined
   }
+}
+
+/** What the devices are called, as text to compare. */
+function namesIn(list: Snapshot | undefined): string {
+  return JSON.stringify(
+    [...(list?.deviceKeys ?? [])].map(([deviceId, { unsigned }]) => [deviceId, unsigned]).toSorted(),
+  )
 }
 
 /** The keys that an `m.signing_key_update` carries; one that is left out stays as it is. */

@@ -29,6 +29,16 @@ forEachDatabase((database) => {
       assert.equal(far.gets(bob), 1)
     })
 
+    test('an update that gives a device another name is told and shown; one that changes nothing is not', async () => {
+      const { alice, bob, far } = await friends(database)
+      await far.sendEdus('hs1', [bob.renameDevice('PHONE', 'another name')])
+      assert.deepEqual(await changedFor(alice), [bob.userId])
+      const { body } = await alice.request('POST', '/keys/query', { device_keys: { [bob.userId]: [] } })
+      assert.equal(body.device_keys[bob.userId].PHONE.unsigned.device_display_name, 'another name')
+      await far.sendEdus('hs1', [bob.renameDevice('PHONE', 'another name')])
+      assert.deepEqual(await changedFor(alice), [])
+    })
+
     test('scenario 2: a gap makes the server fetch the list', async () => {
       const { alice, bob, far, settle } = await friends(database)
       bob.addDevice('LOST')

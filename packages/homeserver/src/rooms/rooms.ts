@@ -13,6 +13,7 @@ import { createIncoming, type Incoming } from './incoming/incoming.ts'
 import { createMembers, type Members } from './members.ts'
 import { seeGuestsOut } from './membership/guest-access.ts'
 import { createOutgoingEvents, type OutgoingEvents } from './outgoing.ts'
+import { withPolicyServers } from './policy-writer.ts'
 import type { RoomParts } from './ports.ts'
 import { createPublicRooms, type PublicRooms } from './public-rooms.ts'
 import { createPushFacts, type RoomPushFacts } from './push-facts.ts'
@@ -55,7 +56,10 @@ export type Rooms = {
 
 export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versions'>): Rooms {
   const parts: RoomParts = { ...given, events: createEvents(), states: createStates(), versions: createVersions() }
-  const writer = createRoomWriter(parts, (room, before) => seeGuestsOut(parts, room, before))
+  const writer = withPolicyServers(
+    parts,
+    createRoomWriter(parts, (room, before) => seeGuestsOut(parts, room, before)),
+  )
   const aliasResolver = createAliasResolver(parts)
   const acl = createServerAcl(parts)
   return {

@@ -8,6 +8,9 @@ import { authorize } from '../state/authorization.ts'
 import { buildEvent } from '../state/build-event.ts'
 import { referenceHash } from '../state/hashes.ts'
 import { append } from './append.ts'
+import { addReceived } from './incoming/add-received.ts'
+import { mayNeedAdvice } from './policy-server.ts'
+import { advisedInstead, NeedsAdvice } from './policy-writer.ts'
 import type { RoomParts } from './ports.ts'
 import { decisiveKeys, stateView } from './state-view.ts'
 import type { WritableRoom } from './writable-room.ts'
@@ -97,8 +100,23 @@ export async function send(
   tell: 'everybody' | readonly ServerName[] = 'everybody',
 ): Promise<RoomEvent> {
   const event = await buildOnCurrent(parts, room, draft)
+  if (room.current && mayNeedAdvice(room.current.map, event)) return sendAdvised(parts, room, event, tell)
   await append(parts, room, { event, before: room.current, tell })
   return event
+}
+
+/** Adds the event that the room's policy server was asked about, which stands where the room was then. */
+async function sendAdvised(
+  parts: RoomParts,
+  room: WritableRoom,
+  event: RoomEvent,
+  tell: 'everybody' | readonly ServerName[],
+): Promise<RoomEvent> {
+  const advised = advisedInstead(room, event)
+  if (!advised) throw new NeedsAdvice(event)
+  const outcome = await addReceived(parts, room, { event: advised, gaps: new Map(), recommended: true, tell })
+  if (outcome !== 'accepted') throw forbidden('The room does not allow it any more')
+  return advised
 }
 
 /** An event ID as room versions 1 and 2 want one, chosen by the sender's server. */

@@ -1,4 +1,5 @@
 import { notFound } from '../matrix/errors.ts'
+import type { RoomEvent } from '../matrix/events.ts'
 import type { RoomId } from '../matrix/ids.ts'
 import { createKeyedLock } from '../platform/keyed-lock.ts'
 import { type RoomVersion, roomVersion } from '../state/room-versions.ts'
@@ -18,6 +19,8 @@ export type WritableRoom = {
   current: State | undefined
   lastPosition: number
   published: boolean
+  /** Events of ours that the room's policy server has been asked about. */
+  advised?: readonly RoomEvent[]
 }
 
 /** Opens rooms for writing. */

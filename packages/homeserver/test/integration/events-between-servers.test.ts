@@ -98,6 +98,24 @@ forEachDatabase((database) => {
     )
   })
 
+  test('an invitation that is withdrawn is gone on the invited side, and no other', async () => {
+    const net = await testNetwork(['hs1', 'hs2'], { database, realRooms: true })
+    const [alice, bob] = [await net.servers.hs1.register('alice'), await net.servers.hs2.register('bob')]
+    const [roomId, other] = [await createRoom(alice), await createRoom(alice)]
+    for (const room of [roomId, other])
+      await ok(alice.request('POST', roomPath(room, 'invite'), { user_id: bob.userId }))
+    await net.advance(1_000)
+    await ok(alice.request('POST', roomPath(roomId, 'kick'), { user_id: bob.userId }))
+    await net.advance(1_000)
+    const rows = await net.servers.hs2.homeserver.ctx.store.db
+      .selectFrom('memberships')
+      .select(['room_id', 'membership'])
+      .where('user_id', '=', bob.userId as never)
+      .execute()
+    const membership = Object.fromEntries(rows.map((row) => [row.room_id, row.membership]))
+    assert.deepEqual(membership, { [roomId]: 'leave', [other]: 'invite' })
+  })
+
   test('what was said before a server came is fetched by whoever reads back', async () => {
     const net = await testNetwork(['hs1', 'hs2'], { database, realRooms: true })
     const [alice, bob] = [await net.servers.hs1.register('alice'), await net.servers.hs2.register('bob')]

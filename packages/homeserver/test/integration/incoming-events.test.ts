@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { Pdu } from '../../src/matrix/events.ts'
+import type { ServerName } from '../../src/matrix/ids.ts'
 import { signingKeyFromSeed } from '../../src/matrix/signing.ts'
 import { ROOM_VERSIONS } from '../../src/state/room-versions.ts'
 import { signPdu } from '../../src/state/signatures.ts'
 import { forEachDatabase, onSqlite } from '../support/databases.ts'
 import { pdusOf, roomWithRemote, U } from '../support/remote-in-room.ts'
 import { jsonResponse } from '../support/responses.ts'
+
+const FAR = 'far.example' as ServerName
 
 onSqlite((database) => {
   describe('in every room version', () => {
@@ -204,20 +208,37 @@ onSqlite((database) => {
   })
 
   test('a policy server that a room uses has to recommend what is said', async () => {
-    const { room, message, send, statusOf, alice, roomId, remote } = await roomWithRemote(database)
+    const { room, message, send, statusOf, alice, roomId, remote, advance } = await roomWithRemote(database)
     const policyKey = signingKeyFromSeed('ed25519:policy_server', Buffer.alloc(32, 7))
     const path = `/rooms/${encodeURIComponent(roomId)}/state/m.room.policy`
     const content = { via: 'far.example', public_keys: { ed25519: policyKey.publicKey } }
     assert.equal((await alice.request('PUT', path, content)).status, 200)
+    const say = (body: string) =>
+      alice.request('PUT', `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${body}`, { body })
+    const spam = { errcode: 'M_FORBIDDEN', error: 'That looks like spam' }
+    remote.answerNext({ endpoint: 'policySign' }, () => jsonResponse(400, spam))
+    const refused = await say('spam')
+    assert.deepEqual([refused.status, refused.body], [400, spam])
+    remote.answerNext({ endpoint: 'policySign' }, (_, asked) => {
+      const { signatures } = signPdu({ ...(asked as Pdu), signatures: {} }, room.version, FAR, policyKey)
+      return jsonResponse(200, signatures)
+    })
+    const said = await say('good')
+    assert.equal(said.status, 200, JSON.stringify(said.body))
+    await advance(1_000)
+    const sent = remote.receivedPdus.find(({ pdu }) => pdu.content.body === 'good')!
+    assert.ok(sent.pdu.signatures[FAR]?.['ed25519:policy_server'])
+    assert.ok(!JSON.stringify(remote.receivedPdus).includes('spam'))
+
     const unsigned = room.add(message('not recommended'))
     assert.deepEqual(await send(unsigned), { [unsigned.eventId]: {} })
     assert.equal(await statusOf(unsigned.eventId), 'soft_failed')
-    const said = message('recommended')
-    const signed = { pdu: signPdu(said.pdu, room.version, 'far.example' as never, policyKey) }
-    assert.deepEqual(await send(signed), { [said.eventId]: {} })
-    assert.equal(await statusOf(said.eventId), 'accepted')
+    const recommended = message('recommended')
+    const signed = { pdu: signPdu(recommended.pdu, room.version, FAR, policyKey) }
+    assert.deepEqual(await send(signed), { [recommended.eventId]: {} })
+    assert.equal(await statusOf(recommended.eventId), 'accepted')
     const asked = message('asked for')
-    const { signatures } = signPdu({ ...asked.pdu, signatures: {} }, room.version, 'far.example' as never, policyKey)
+    const { signatures } = signPdu({ ...asked.pdu, signatures: {} }, room.version, FAR, policyKey)
     remote.answerNext({ endpoint: 'policySign' }, () => jsonResponse(200, signatures))
     await send(asked)
     assert.equal(await statusOf(asked.eventId), 'accepted')

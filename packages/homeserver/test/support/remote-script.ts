@@ -26,8 +26,9 @@ export type ScriptedResponse = HttpResponse & { dripMs?: number }
 /**
  * What is answered instead.
  * @param normal what would have been answered, as of the moment when the request came
+ * @param body what was asked, parsed
  */
-export type Answer = (normal: HttpResponse) => ScriptedResponse | Promise<ScriptedResponse>
+export type Answer = (normal: HttpResponse, body: unknown) => ScriptedResponse | Promise<ScriptedResponse>
 
 export type Script = {
   /** Answers the next matching request this way, or as many as `times`. Several of them take turns, oldest first. */
@@ -39,7 +40,7 @@ export type Script = {
   /** Holds all matching requests until `release`; they get what was true when they came. */
   hang(where: Where): { release(): void }
   /** @param users whom the request is about */
-  answer(endpoint: Endpoint, users: readonly string[], normal: HttpResponse): Promise<ScriptedResponse>
+  answer(endpoint: Endpoint, users: readonly string[], normal: HttpResponse, body: unknown): Promise<ScriptedResponse>
 }
 
 type Rule = { where: Where; answer: Answer; times: number }
@@ -77,12 +78,12 @@ export function createScript(): Script {
         },
       }
     },
-    async answer(endpoint, users, normal) {
+    async answer(endpoint, users, normal, body) {
       const rule = ruleFor(endpoint, users)
       if (!rule) return normal
       rule.times--
       if (rule.times === 0) rules = rules.filter((other) => other !== rule)
-      return rule.answer(normal)
+      return rule.answer(normal, body)
     },
   }
 }

@@ -124,7 +124,7 @@ export function createScriptedRemote(options: RemoteOptions): ScriptedRemote {
     const question: Question = { origin, parameter: found.parameter, body: tryParseJson(request.body ?? '') }
     const problem = endpoint.problem?.(question)
     if (problem) onProblem(`${serverName} got ${request.method} ${request.path}: ${problem}`)
-    const answer = await scripted(endpoint.name, endpoint.about(question), endpoint.answer(question))
+    const answer = await scripted(endpoint.name, endpoint.about(question), endpoint.answer(question), question.body)
     if (answer.status === 200) endpoint.done?.(question)
     return answer
   }

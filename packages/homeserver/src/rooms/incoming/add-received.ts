@@ -3,7 +3,7 @@ import type { EventId } from '../../matrix/ids.ts'
 import { authorize } from '../../state/authorization.ts'
 import { eventFacts } from '../../storage/events.ts'
 import type { EventStatus } from '../../storage/room-tables.ts'
-import { append } from '../append.ts'
+import { type Appended, append } from '../append.ts'
 import { judgeByAuthEvents, neededToJudge } from '../outliers.ts'
 import type { RoomParts } from '../ports.ts'
 import { resolveGroups, resolveMaps } from '../resolve.ts'
@@ -18,6 +18,8 @@ export type Received = {
   gaps: ReadonlyMap<EventId, StateMap>
   /** Whether the room's policy server, if there is one, recommends it. */
   recommended: boolean
+  /** For an event of ours that comes from a policy server: who is to be told. */
+  tell?: Appended['tell']
 }
 
 /** What became of it; `lacks_*`: nothing yet, since something is missing. */
@@ -29,7 +31,7 @@ export type Outcome = EventStatus | 'known' | 'lacks_prev_events' | 'lacks_auth_
  * PDU", 4 to 7.
  */
 export async function addReceived(parts: RoomParts, room: WritableRoom, received: Received): Promise<Outcome> {
-  const { event, gaps } = received
+  const { event, gaps, tell = [] } = received
   const facts = await eventFacts(room.tx.db, [event.eventId, ...event.prevEvents])
   const isPlaced = (id: EventId) => {
     const fact = facts.get(id)
@@ -49,7 +51,7 @@ export async function addReceived(parts: RoomParts, room: WritableRoom, received
   )
   const status = await statusOf(parts, room, received, before)
   if (status === 'lacks_auth_events') return status
-  await append(parts, room, { event, status, before, missing })
+  await append(parts, room, { event, status, before, missing, tell: status === 'accepted' ? tell : [] })
   return status
 }
 

@@ -11,6 +11,7 @@ import type { ServerAcl } from '../server-acl.ts'
 import { type VerifiedEvent, verifyEvents } from '../verify-events.ts'
 import type { RoomWriter } from '../writable-room.ts'
 import type { Outcome } from './add-received.ts'
+import { takeOutside } from './outside.ts'
 import { takeEvent } from './take-event.ts'
 
 /** What became of each event of a transaction; without `error` it was taken, if only to be rejected by its rules. */
@@ -27,6 +28,7 @@ export type Incoming = {
 /** Rooms of one transaction that are worked on at the same time. */
 const PARALLEL = 10
 
+const NOT_IN_ROOM = 'This server is not in the room'
 const ERRORS: Partial<Record<Outcome, string>> = {
   lacks_prev_events: 'The events that this one follows could not be had',
   lacks_auth_events: 'The events that authorize this one could not be had',
@@ -39,7 +41,7 @@ export function createIncoming(parts: RoomParts, writer: RoomWriter, acl: Server
   const lock = createKeyedLock()
 
   async function refusalOf(origin: ServerName, roomId: RoomId): Promise<string | undefined> {
-    if (!(await hasLocalMember(store.db, roomId))) return 'This server is not in the room'
+    if (!(await hasLocalMember(store.db, roomId))) return NOT_IN_ROOM
     return (await acl.denies(roomId, origin)) ? 'Your server is denied access to the room' : undefined
   }
 
@@ -49,8 +51,11 @@ export function createIncoming(parts: RoomParts, writer: RoomWriter, acl: Server
       return verified.eventId === undefined ? {} : { [verified.eventId]: { error: verified.invalid } }
     }
     const { eventId } = verified.event
-    if (refusal !== undefined) return { [eventId]: { error: refusal } }
     try {
+      if (refusal !== undefined) {
+        const isOurs = refusal === NOT_IN_ROOM && (await takeOutside(parts, from, verified.event))
+        return { [eventId]: isOurs ? {} : { error: refusal } }
+      }
       const outcome = await takeEvent(parts, writer, from, verified.event)
       const error = ERRORS[outcome]
       if (outcome !== 'accepted' && outcome !== 'known') {

@@ -1,13 +1,13 @@
 import type { RoomEvent, StateMap } from '../../matrix/events.ts'
 import type { EventId } from '../../matrix/ids.ts'
 import type { Source } from '../ask-servers.ts'
+import { askPolicyServer } from '../policy-server.ts'
 import type { RoomParts } from '../ports.ts'
 import type { RoomWriter } from '../writable-room.ts'
 import { addReceived, type Outcome } from './add-received.ts'
 import { fetchAuthEvents } from './auth-events.ts'
 import { stateAfterGap } from './gap-state.ts'
 import { fetchMissingEvents, placedOf } from './missing-events.ts'
-import { askPolicyServer } from './policy-server.ts'
 
 /** States that are asked for on account of one event that came. */
 const MAX_GAPS = 5
@@ -55,6 +55,7 @@ async function add(
   gaps: ReadonlyMap<EventId, StateMap>,
 ): Promise<Outcome> {
   if (!(await fetchAuthEvents(parts, from, event))) return 'lacks_auth_events'
-  const advised = await askPolicyServer(parts, from, event)
-  return writer.write(from.roomId, (room) => addReceived(parts, room, { ...advised, gaps }))
+  const { event: advised, refusal } = await askPolicyServer(parts, from, event)
+  const received = { event: advised, gaps, recommended: refusal === undefined }
+  return writer.write(from.roomId, (room) => addReceived(parts, room, received))
 }

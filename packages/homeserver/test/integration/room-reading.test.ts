@@ -121,6 +121,21 @@ forEachDatabase((database) => {
       assert.deepEqual(bodies((await messagesOf(room, carol)).body.chunk), [])
     })
 
+    test('of a state that a user may not see, only the event that replaced it is told', async () => {
+      const { alice, bob, room } = await aliceAndBob(database, {
+        initial_state: [{ type: 'm.room.history_visibility', content: { history_visibility: 'joined' } }],
+      })
+      const secret = await room.set(alice, 'm.room.topic', { topic: 'secret' })
+      await room.set(alice, 'm.room.history_visibility', { history_visibility: 'shared' })
+      const open = await room.set(alice, 'm.room.topic', { topic: 'open' })
+      await room.change(bob, bob, 'join')
+      const unsignedFor = async (client: TestClient) =>
+        (await room.get(client, `/event/${encodeURIComponent(open)}`)).body.unsigned
+      const { replaces_state: replaced, prev_content: before } = await unsignedFor(bob)
+      assert.deepEqual([replaced, before], [secret, undefined])
+      assert.deepEqual((await unsignedFor(alice)).prev_content, { topic: 'secret' })
+    })
+
     test('messages of ignored users are not shown, their state is', async () => {
       const { alice, bob, room } = await aliceAndBob(database)
       await room.change(bob, bob, 'join')

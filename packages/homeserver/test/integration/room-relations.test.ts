@@ -111,6 +111,30 @@ forEachDatabase((database) => {
     })
   })
 
+  describe('whoever is ignored', () => {
+    test('counts in no thread, begins none that can be read, and edits nothing', async () => {
+      const { alice, bob, room, read } = await aliceAndBob(database)
+      const [ours, theirs] = [await room.say(alice, 'ours'), await room.say(bob, 'theirs')]
+      await room.say(bob, 'ignored', relate('m.thread', ours))
+      const heard = await room.say(alice, 'heard', relate('m.thread', ours))
+      await room.say(bob, 'later', relate('m.thread', ours))
+      await room.say(alice, 'answer', relate('m.thread', theirs))
+      await room.say(bob, '* edited', { ...relate('m.replace', theirs), 'm.new_content': { body: 'edited' } })
+      const path = `/user/${encodeURIComponent(alice.userId)}/account_data/m.ignored_user_list`
+      await alice.request('PUT', path, { ignored_users: { [bob.userId]: {} } })
+      const [first, second] = (await read(alice, '/threads')).body.chunk
+      assert.deepEqual([first.event_id, first.content], [theirs, {}])
+      assert.equal(first.unsigned['m.relations']['m.replace'], undefined)
+      const thread = second.unsigned['m.relations']['m.thread']
+      assert.deepEqual([second.event_id, thread.count, thread.latest_event.event_id], [ours, 1, heard])
+      const related = (await read(alice, `/relations/${encodeURIComponent(ours)}`)).body.chunk
+      assert.deepEqual(
+        related.map((event: Event) => event.event_id),
+        [heard],
+      )
+    })
+  })
+
   describe('saying something about an event', () => {
     test('the same annotation is made once, until it is redacted', async () => {
       const { alice, bob, room } = await aliceAndBob(database)

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { connectOperatorApi, type OperatorApi } from './cli/connection.ts'
-import { devicesRefresh, devicesStatus } from './cli/devices.ts'
+import { destinations, devicesHistory, devicesRefresh, devicesStatus } from './cli/devices.ts'
 import { serve } from './cli/serve.ts'
 import { userAdd } from './cli/user-add.ts'
 import { loadSettings, SettingsError } from './config/load.ts'
@@ -18,6 +18,8 @@ const USAGE = `Usage:
                                                    standard input
   evergreen devices status [--server NAME] [--stale]
                                                    who is stale, since when, why, when the next try is due
+  evergreen devices history USER                   what a list went through lately
+  evergreen destinations                           other servers: who fails, since when, when the next try is due
   evergreen devices refresh USER…                  fetches device lists again; also --server NAME, --all-stale
 
 Every command takes --config FILE. The settings are described in docs/configuration.md.
@@ -63,6 +65,12 @@ async function main(args: string[]): Promise<number> {
   if (command === 'devices' && action === 'status' && names.length === 0) {
     const filter = { server: values.server, stale: values.stale }
     return withApi((api) => devicesStatus(api, filter, systemClock().now()))
+  }
+  if (command === 'devices' && action === 'history' && names.length === 1 && isUserId(names[0])) {
+    return withApi((api) => devicesHistory(api, names[0]!, systemClock().now()))
+  }
+  if (command === 'destinations' && rest.length === 0) {
+    return withApi((api) => destinations(api, systemClock().now()))
   }
   const which = { users: names, server: values.server, allStale: values['all-stale'] }
   const something = names.length > 0 || which.server !== undefined || which.allStale

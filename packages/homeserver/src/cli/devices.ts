@@ -1,4 +1,6 @@
 import type { ListOverview } from '../device-lists/status.ts'
+import type { DestinationOverview } from '../storage/device-list-figures.ts'
+import type { Transition } from '../storage/device-list-history.ts'
 import type { OperatorApi } from './connection.ts'
 
 type Outcome = { userId: string; outcome: 'fresh' | 'pending' | 'failed'; detail?: string }
@@ -27,6 +29,36 @@ export async function devicesStatus(
     list.syncedAt === null ? 'never' : `${duration(now - list.syncedAt)} ago`,
   ])
   process.stdout.write(table([['USER', 'STATE', 'SINCE', 'WHY', 'NEXT TRY', 'FETCHED'], ...rows]))
+  return 0
+}
+
+/** `evergreen devices history USER`. @param now epoch ms, for ages */
+export async function devicesHistory(api: OperatorApi, userId: string, now: number): Promise<number> {
+  const { history } = await api.call<{ history: Transition[] }>(
+    'GET',
+    `/device_lists/${encodeURIComponent(userId)}/history`,
+  )
+  const rows = history.map(({ at, event, detail }) => [`${duration(now - at)} ago`, event, detail ?? ''])
+  process.stdout.write(table([['WHEN', 'WHAT', 'DETAIL'], ...rows]))
+  return 0
+}
+
+/** `evergreen destinations`. @param now epoch ms, for ages */
+export async function destinations(api: OperatorApi, now: number): Promise<number> {
+  const servers = await api.call<DestinationOverview[]>('GET', '/destinations')
+  const ago = (at: number | null) => (at === null ? 'never' : `${duration(now - at)} ago`)
+  const rows = servers.map((server) => {
+    const next = Math.max(server.next_attempt_at ?? 0, server.retry_after_until ?? 0)
+    return [
+      server.server,
+      server.failures > 0 ? `failing (${server.failures})` : next > now ? 'asks to wait' : 'up',
+      server.failing_since === null ? '' : ago(server.failing_since),
+      server.last_error ?? '',
+      next > now ? `in ${duration(next - now)}` : '',
+      ago(server.last_heard_at),
+    ]
+  })
+  process.stdout.write(table([['SERVER', 'STATE', 'SINCE', 'WHY', 'NEXT TRY', 'HEARD FROM'], ...rows]))
   return 0
 }
 

@@ -3,6 +3,7 @@ import { isServerName, type ServerName, serverNameOf, type UserId } from '../mat
 import { createWorkerLoop } from '../platform/worker-loop.ts'
 import { addTransitions, trimTransitions } from '../storage/device-list-history.ts'
 import { dropRepeated, forgetWaiters } from '../storage/device-list-stream.ts'
+import { doubtTracked } from '../storage/device-list-suspicion.ts'
 import * as storage from '../storage/device-lists.ts'
 import type { Tx } from '../storage/store.ts'
 import { createAudit } from './audit.ts'
@@ -14,9 +15,18 @@ import { createRemoteKeys, type RemoteKeys } from './query.ts'
 import { createRefresh, type OperatorOutcome, type RefreshOutcome } from './refresh.ts'
 import { createResync } from './resync.ts'
 import { createSightings, type Sightings } from './sightings.ts'
-import { ASKED_FOR_MS, type ListOverview, type ListStatus, listOverview, listStatus } from './status.ts'
+import {
+  ASKED_FOR_MS,
+  type ListFilter,
+  type ListOverview,
+  type ListStatus,
+  listHistory,
+  listOverview,
+  listStatus,
+} from './status.ts'
 import { createSuspicion } from './suspicion.ts'
 import { createUpdates } from './updates.ts'
+import { createWatch, type Watch } from './watch.ts'
 
 /** Old rows are dropped this often (ms). */
 const CLEAN_UP_INTERVAL_MS = 3_600_000
@@ -27,7 +37,8 @@ const KEPT_POSITIONS = 20_000
 
 /** Everything the rest of the server sees of device lists. */
 export type DeviceLists = Omit<Outgoing, 'source'> &
-  Sightings & {
+  Sightings &
+  Omit<Watch, 'stopWatching'> & {
     start(): Promise<void>
     stop(): Promise<void>
     /** MSC2638, see `refresh.ts`. */
@@ -56,7 +67,11 @@ export type DeviceLists = Omit<Outgoing, 'source'> &
     /** A server signs with keys that have nothing to do with those it had. */
     serverWasRebuilt(serverName: ServerName): Promise<void>
     /** For operators: lists, the oldest doubt first. */
-    list(filter: { server?: string | undefined; staleOnly: boolean; limit: number }): Promise<ListOverview[]>
+    list(filter: ListFilter): Promise<ListOverview[]>
+    /** For operators: one list and what it went through lately. */
+    history(userId: UserId): ReturnType<typeof listHistory>
+    /** For operators: fetches all lists of a server, or all stale ones, in the background. @returns how many */
+    refreshMany(which: ServerName | 'stale'): Promise<number>
     /** For operators: the users whose lists are stale, of one server or all. */
     staleUsers(filter: { server?: string | undefined }): Promise<UserId[]>
     /** For operators: fetches these lists again, whoever waits for them, and tells how each ended. */
@@ -75,6 +90,7 @@ export function createDeviceLists(
   const suspicion = createSuspicion(parts, { wake: (serverName) => resync.wake(serverName) })
   const resync = createResync(parts, suspicion.suspect)
   const audit = createAudit(parts, resync)
+  const watch = createWatch(parts)
   const refresh = createRefresh(parts, resync)
   const updates = createUpdates(parts, resync)
   const { source, ...outgoing } = createOutgoing(parts)
@@ -96,6 +112,7 @@ export function createDeviceLists(
     ...outgoing,
     outgoing: source,
     ...createSightings(parts, resync),
+    ...watch,
     async start() {
       const wereAway = await suspicion.takeStock()
       await resync.start()
@@ -105,7 +122,7 @@ export function createDeviceLists(
       cleaner.start()
     },
     async stop() {
-      await Promise.all([resync.stop(), audit.stop(), suspicion.alive.stop(), cleaner.stop()])
+      await Promise.all([resync.stop(), audit.stop(), suspicion.alive.stop(), watch.stopWatching(), cleaner.stop()])
     },
     refresh: refresh.refresh,
     status: (requester, userId) => listStatus(parts, requester, userId),
@@ -143,8 +160,18 @@ export function createDeviceLists(
     },
     serverIsBack: audit.auditSoon,
     serverWasRebuilt: (serverName) => store.transaction((tx) => suspicion.suspect(tx, serverName, 'server rebuilt')),
-    list: ({ server, ...filter }) =>
-      listOverview(parts, { ...filter, server: isServerName(server) ? server : undefined }),
+    list: (filter) => listOverview(parts, filter),
+    history: (userId) => listHistory(parts, userId),
+    async refreshMany(which) {
+      const now = clock.now()
+      const { lists, servers } = await store.transaction((tx) =>
+        which === 'stale'
+          ? storage.expediteAll(tx.db, now)
+          : doubtTracked(tx.db, { serverName: which, reason: 'refresh', now }),
+      )
+      for (const serverName of servers) resync.wake(serverName)
+      return lists
+    },
     async staleUsers({ server }) {
       const filter = { serverName: isServerName(server) ? server : undefined, staleOnly: true, limit: 100_000 }
       return (await storage.ledgerOverview(store.db, filter)).map((row) => row.user_id)

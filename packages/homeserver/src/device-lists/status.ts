@@ -1,4 +1,5 @@
 import { type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
+import { type Transition, transitionsOf } from '../storage/device-list-history.ts'
 import { askedAt } from '../storage/device-list-stream.ts'
 import * as storage from '../storage/device-lists.ts'
 import type { FetchFailure } from './failure.ts'
@@ -29,12 +30,27 @@ export type ListOverview = {
   /** The detail, which clients never see. */
   lastError: string | null
   devices: number | null
+  /** When it is compared with the owner's next, while a room is shared. */
+  auditAt: number | null
+  /** When it was last known to be the owner's own. */
+  confirmedAt: number | null
+}
+
+/** Which lists operators want to see. Ages are those of the doubt, in ms. */
+export type ListFilter = {
+  server?: ServerName | undefined
+  state?: ListStatus['state']
+  reason?: string | undefined
+  staleOnly: boolean
+  minAgeMs?: number
+  limit: number
 }
 
 /** Who asked for a list is shown its state for this long (ms). */
 export const ASKED_FOR_MS = 24 * 3_600_000
 
-const UNTRACKED: ListStatus = {
+/** Of a list that is nobody's concern. */
+export const UNTRACKED: ListStatus = {
   state: 'untracked',
   synced_at: null,
   stream_id: null,
@@ -67,6 +83,11 @@ export async function listStatus(
   }
   const [row] = await storage.ledgerOverview(store.db, { userId, staleOnly: false, limit: 1 })
   if (!row) return UNTRACKED
+  return statusOf(row)
+}
+
+/** The state of a list as its requesters see it. */
+export function statusOf(row: storage.LedgerOverview): ListStatus {
   const failure: FetchFailure | null = row.last_error && JSON.parse(row.last_error)
   return {
     state: stateOf(row),
@@ -80,28 +101,39 @@ export async function listStatus(
 }
 
 /** Lists as operators see them: stale ones first, the oldest doubt at the top. */
-export async function listOverview(
+export async function listOverview(parts: EngineParts, filter: ListFilter): Promise<ListOverview[]> {
+  const { server, minAgeMs = 0, ...rest } = filter
+  const doubtedBefore = minAgeMs > 0 ? parts.clock.now() - minAgeMs : undefined
+  const rows = await storage.ledgerOverview(parts.store.db, { ...rest, serverName: server, doubtedBefore })
+  return rows.map(overviewOf)
+}
+
+/** One list, with what it went through lately, newest first. @returns `undefined` if there is none */
+export async function listHistory(
   parts: EngineParts,
-  filter: { server?: ServerName | undefined; staleOnly: boolean; limit: number },
-): Promise<ListOverview[]> {
-  const { server, staleOnly, limit } = filter
-  const rows = await storage.ledgerOverview(parts.store.db, { serverName: server, staleOnly, limit })
-  return rows.map((row) => {
-    const failure: FetchFailure | null = row.last_error && JSON.parse(row.last_error)
-    const stale = isStale(row)
-    return {
-      userId: row.user_id,
-      server: row.server_name,
-      state: !stale && row.tracked === 0 ? 'untracked' : stateOf(row),
-      reason: stale ? row.reason : null,
-      doubtedAt: stale ? row.doubted_at : null,
-      syncedAt: row.synced_at,
-      attempts: row.attempts,
-      nextAttemptAt: nextAttemptOf(row),
-      lastError: failure?.detail ?? null,
-      devices: row.devices,
-    }
-  })
+  userId: UserId,
+): Promise<(ListOverview & { history: Transition[] }) | undefined> {
+  const [row] = await storage.ledgerOverview(parts.store.db, { userId, staleOnly: false, limit: 1 })
+  return row && { ...overviewOf(row), history: await transitionsOf(parts.store.db, userId) }
+}
+
+function overviewOf(row: storage.LedgerOverview): ListOverview {
+  const failure: FetchFailure | null = row.last_error && JSON.parse(row.last_error)
+  const stale = isStale(row)
+  return {
+    userId: row.user_id,
+    server: row.server_name,
+    state: !stale && row.tracked === 0 ? 'untracked' : stateOf(row),
+    reason: stale ? row.reason : null,
+    doubtedAt: stale ? row.doubted_at : null,
+    syncedAt: row.synced_at,
+    attempts: row.attempts,
+    nextAttemptAt: nextAttemptOf(row),
+    lastError: failure?.detail ?? null,
+    devices: row.devices,
+    auditAt: row.tracked === 1 ? row.audit_at : null,
+    confirmedAt: row.confirmed_at,
+  }
 }
 
 const isStale = (row: storage.LedgerRow) => row.wanted_gen > row.synced_gen

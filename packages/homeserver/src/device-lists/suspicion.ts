@@ -33,8 +33,8 @@ export function createSuspicion(parts: EngineParts, resync: Pick<Resync, 'wake'>
     async suspect(tx, serverName, reason, except) {
       const now = clock.now()
       if (longest === 0 || !(await takeSuspicion(tx.db, serverName, now, now - longest))) return
-      const servers = await doubtTracked(tx.db, { serverName, reason, now, ...(except && { except }) })
-      if (servers.size === 0) return
+      const { lists } = await doubtTracked(tx.db, { serverName, reason, now, ...(except && { except }) })
+      if (lists === 0) return
       log.info({ serverName, reason }, 'all device lists of a server are in doubt')
       tx.afterCommit(() => resync.wake(serverName))
     },

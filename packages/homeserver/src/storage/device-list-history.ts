@@ -40,6 +40,26 @@ export async function transitionsOf(db: Db, userId: UserId): Promise<Transition[
     .execute()
 }
 
+/** Steps of any list after one of them, in their order. */
+export async function transitionsAfter(db: Db, id: number, limit: number): Promise<{ id: number; user_id: UserId }[]> {
+  return db
+    .selectFrom('device_list_history')
+    .select(['id', 'user_id'])
+    .where('id', '>', id)
+    .orderBy('id')
+    .limit(limit)
+    .execute()
+}
+
+/** The newest step of any list; 0 if there is none. */
+export async function newestTransition(db: Db): Promise<number> {
+  const row = await db
+    .selectFrom('device_list_history')
+    .select((eb) => eb.fn.max('id').as('id'))
+    .executeTakeFirst()
+  return row?.id ?? 0
+}
+
 /** Drops steps of before `before` (epoch ms), and those that so many newer ones of the same list have followed. */
 export async function trimTransitions(db: Db, before: number): Promise<void> {
   await db.deleteFrom('device_list_history').where('at', '<', before).execute()

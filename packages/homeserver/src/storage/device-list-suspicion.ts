@@ -27,12 +27,12 @@ export async function takeSuspicion(db: Db, serverName: ServerName, now: number,
 /**
  * Raises a doubt about all lists of a server, or of all servers, with whose users a room is shared; they are due at once.
  * @param doubt.except a list that is known to be right
- * @returns the servers whose lists are in doubt
+ * @returns how many lists are in doubt, and their servers
  */
 export async function doubtTracked(
   db: Db,
   doubt: { serverName?: ServerName; except?: UserId; reason: string; now: number },
-): Promise<Set<ServerName>> {
+): Promise<{ lists: number; servers: Set<ServerName> }> {
   const { serverName, except, reason, now } = doubt
   let update = db
     .updateTable('device_lists')
@@ -43,7 +43,7 @@ export async function doubtTracked(
   const rows = await update.returning(['user_id', 'server_name', 'wanted_gen', 'synced_gen']).execute()
   const newly = rows.filter((row) => row.wanted_gen === row.synced_gen + 1).map((row) => row.user_id)
   await addTransitions(db, newly, { at: now, event: 'doubted', detail: reason })
-  return new Set(rows.map((row) => row.server_name))
+  return { lists: rows.length, servers: new Set(rows.map((row) => row.server_name)) }
 }
 
 const ALIVE = 'alive_at'

@@ -65,7 +65,7 @@ function clientOf(
   const client: TestClient = {
     ...session,
     since: undefined,
-    request: (method, path, body) => ask({ method, path: path.startsWith('/_matrix') ? path : V3 + path, body, token }),
+    request: (method, path, body) => ask({ method, path: path.startsWith('/_') ? path : V3 + path, body, token }),
     async sync(query = {}) {
       const since = client.since === undefined ? {} : { since: client.since }
       const search = new URLSearchParams(textValues({ ...since, ...query }))

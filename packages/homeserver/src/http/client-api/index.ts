@@ -8,8 +8,10 @@ import { capabilities } from './capabilities.ts'
 import { createRoomRoutes } from './create-room.ts'
 import { crossSigning } from './cross-signing.ts'
 import { deviceListRefresh } from './device-list-refresh.ts'
+import { deviceListWatch } from './device-list-watch.ts'
 import { deviceManagement } from './device-management.ts'
 import { directory } from './directory.ts'
+import { evergreenAdmin } from './evergreen-admin.ts'
 import { filter } from './filter.ts'
 import { keyBackup } from './key-backup.ts'
 import { keys } from './keys.ts'
@@ -94,4 +96,6 @@ export function clientApi(app: App, ctx: Context): void {
   thirdPartyNetworks(app, ctx)
   voip(app, ctx)
   deviceListRefresh(app, ctx)
+  deviceListWatch(app, ctx)
+  evergreenAdmin(app, ctx)
 }

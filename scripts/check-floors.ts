@@ -10,7 +10,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['state'],
   ['config'],
   ['storage'],
-  ['device-lists', 'sync', 'federation', 'users', 'ephemeral', 'devices', 'to-device', 'key-backup', 'rooms'],
+  ['device-lists', 'sync', 'federation', 'users', 'ephemeral', 'devices', 'to-device', 'key-backup', 'rooms', 'media'],
   ['context.ts'],
   ['http'],
   ['homeserver.ts'],

@@ -5,8 +5,10 @@ import type { Ephemeral } from './ephemeral/ephemeral.ts'
 import type { Federation } from './federation/federation.ts'
 import type { Transactions } from './federation/transactions.ts'
 import type { KeyBackup } from './key-backup/key-backup.ts'
+import type { Media } from './media/media.ts'
 import type { Clock } from './platform/clock.ts'
 import type { Logger } from './platform/logger.ts'
+import type { Random } from './platform/random.ts'
 import type { Rooms } from './rooms/rooms.ts'
 import type { Store } from './storage/store.ts'
 import type { Sync } from './sync/sync.ts'
@@ -17,6 +19,7 @@ import type { Users } from './users/users.ts'
 export type Context = {
   settings: Settings
   clock: Clock
+  random: Random
   log: Logger
   store: Store
   /** Where clients reach this server: `https://…`, without a slash at the end. */
@@ -31,6 +34,7 @@ export type Context = {
   federation: Federation
   transactions: Transactions
   rooms: Rooms
+  media: Media
   ephemeral: Ephemeral
   sync: Sync
 }

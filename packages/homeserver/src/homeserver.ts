@@ -19,9 +19,11 @@ import { createOperatorApp } from './http/ops/index.ts'
 import { createMetrics, noMetrics } from './http/ops/metrics.ts'
 import { createKeyBackup } from './key-backup/key-backup.ts'
 import { parseServerName, type ServerName, type UserId } from './matrix/ids.ts'
+import { createMedia } from './media/media.ts'
 import { type Certificate, readCertificate, selfMadeCertificate } from './platform/certificate.ts'
 import { systemClock } from './platform/clock.ts'
 import { lockDataFolder } from './platform/data-folder.ts'
+import { createFileFolder } from './platform/file-folder.ts'
 import { createLogger } from './platform/logger.ts'
 import type { Platform } from './platform/platform.ts'
 import { opaqueId, systemRandom } from './platform/random.ts'
@@ -268,6 +270,14 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       unreadCounts: users.notifications.unreadCounts,
     },
   })
+  const media = createMedia({
+    store,
+    clock,
+    random,
+    serverName,
+    files: createFileFolder(join(dataDir, 'media'), () => opaqueId(random)),
+    request: federation.request,
+  })
   const cleaner = createWorkerLoop({
     clock,
     onError: (error) => log.error({ err: error }, 'cleaning up failed'),
@@ -275,6 +285,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       await transactions.cleanUp(clock.now())
       await toDevice.cleanUp(clock.now())
       await rooms.outgoing.cleanUp()
+      await media.cleanUp()
       await cleanUpLimits(store, clock.now())
       await ephemeral.cleanUp(clock.now())
       await users.notifications.forgetOld(clock.now())
@@ -291,6 +302,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
   const ctx: Context = {
     settings,
     clock,
+    random,
     log,
     store,
     baseUrl,
@@ -303,6 +315,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     federation,
     transactions,
     rooms,
+    media,
     ephemeral,
     sync,
   }

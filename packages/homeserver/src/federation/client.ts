@@ -50,7 +50,7 @@ export function createFederationClient(parts: {
     const { method, path, body, timeoutMs, maxBytes = MAX_BYTES, signal } = request
     const headers: Record<string, string> = {
       authorization: authorization(destination, request),
-      accept: 'application/json',
+      accept: request.accept ?? 'application/json',
     }
     if (body) headers['content-type'] = 'application/json'
     return network.http({
@@ -97,9 +97,11 @@ export function createFederationClient(parts: {
       if (response === 'limited') {
         return { kind: 'failure', failure: 'limited', detail: 'our own limit on requests to that address' }
       }
-      const body = response.body.length === 0 ? undefined : tryParseJson(response.body.toString('utf8'))
+      const { status, headers, body: bytes } = response
+      const isMaterial = request.accept !== undefined && status === 200
+      const body = bytes.length === 0 || isMaterial ? undefined : tryParseJson(bytes.toString('utf8'))
       await note(destination, response, body)
-      return { kind: 'answer', status: response.status, headers: response.headers, body }
+      return { kind: 'answer', status, headers, body, ...(isMaterial && { bytes }) }
     },
   }
 }

@@ -9,6 +9,8 @@ export type FederationRequest = {
   /** Path with query, percent-encoded, beginning with `/_matrix/`. */
   path: string
   body?: object
+  /** What kind of answer is wanted; JSON, if left out. Of another kind, the answer has its bytes too. */
+  accept?: string
   /** Milliseconds for the whole exchange. */
   timeoutMs: number
   /** Bytes of the answer that are read at most. */
@@ -45,6 +47,8 @@ export type FederationAnswer =
       headers: Record<string, string>
       /** The parsed body; `undefined` if it was not JSON. */
       body: unknown
+      /** The body as it came, where something else than JSON was wanted. */
+      bytes?: Buffer
     }
   | {
       kind: 'failure'

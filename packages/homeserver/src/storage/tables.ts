@@ -1,6 +1,7 @@
 import type { Generated } from 'kysely'
 import type { EventId, RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import type { EphemeralTables } from './ephemeral-tables.ts'
+import type { MediaTable } from './media.ts'
 import type { ReadingTables } from './reading-tables.ts'
 import type { RoomTables } from './room-tables.ts'
 
@@ -11,6 +12,7 @@ import type { RoomTables } from './room-tables.ts'
 export type Tables = RoomTables &
   EphemeralTables &
   ReadingTables & {
+    media: MediaTable
     server_info: { name: string; value: string }
     signing_keys: { key_id: string; seed: string; created_at: number; expired_at: number | null }
     stream_position: { id: number; position: number }

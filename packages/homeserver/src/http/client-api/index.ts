@@ -5,6 +5,7 @@ import { account, sharedSecretRegistration } from './account.ts'
 import { accountData } from './account-data.ts'
 import { admin } from './admin.ts'
 import { capabilities } from './capabilities.ts'
+import { contentRepo } from './content-repo.ts'
 import { createRoomRoutes } from './create-room.ts'
 import { crossSigning } from './cross-signing.ts'
 import { deviceListRefresh } from './device-list-refresh.ts'
@@ -81,6 +82,7 @@ export function clientApi(app: App, ctx: Context): void {
   roomSummary(app, ctx)
   roomUpgrades(app, ctx)
   userDirectory(app, ctx)
+  contentRepo(app, ctx)
   roomHistory(app, ctx)
   roomMembers(app, ctx)
   typing(app, ctx)

@@ -3,6 +3,7 @@ import type { App } from '../app.ts'
 import { requireSignature } from '../federation-auth.ts'
 import type { Spend } from '../rate-limits.ts'
 import { backfill } from './backfill.ts'
+import { contentRepository } from './content-repository.ts'
 import { eventAuth } from './event-auth.ts'
 import { events } from './events.ts'
 import { keysQuery } from './keys-query.ts'
@@ -28,6 +29,7 @@ export function federationApi(app: App, ctx: Context, spend: Spend): void {
   keysServer(app, ctx)
   keysQuery(app, ctx)
   openId(app, ctx)
+  contentRepository(app, ctx)
   publicRooms(app, ctx)
   spaceHierarchy(app, ctx)
   queryDirectory(app, ctx)

@@ -8,6 +8,7 @@ import * as fifth from './0005-rate-limits.ts'
 import * as sixth from './0006-search-and-reports.ts'
 import * as seventh from './0007-notifications.ts'
 import * as eighth from './0008-user-agents.ts'
+import * as ninth from './0009-media.ts'
 import * as tenth from './0010-device-list-watch.ts'
 
 /** Forward only, in this order, never changed once released. */
@@ -20,6 +21,7 @@ const migrations: Record<string, Migration> = {
   '0006-search-and-reports': sixth,
   '0007-notifications': seventh,
   '0008-user-agents': eighth,
+  '0009-media': ninth,
   '0010-device-list-watch': tenth,
 }
 

@@ -6,7 +6,7 @@ import { queueEvent } from '../storage/outgoing-events.ts'
 import type { EventStatus } from '../storage/room-tables.ts'
 import { applyStateChanges } from './current-state.ts'
 import type { RoomParts } from './ports.ts'
-import { redactWhatIsDue } from './redactions.ts'
+import { isWithheld, redactWhatIsDue } from './redactions.ts'
 import { relationOf } from './relations.ts'
 import { stateAfterAll } from './resolve.ts'
 import { keepText } from './searchable-text.ts'
@@ -39,9 +39,10 @@ export async function append(parts: RoomParts, room: WritableRoom, added: Append
   const destinations = await destinationsOf(parts, room, added)
   const position = await tx.nextPosition()
   const relation = relationOf(event.content)
+  const withheld = status === 'accepted' && (await isWithheld(parts, room, event))
   await addEvent(tx.db, event, {
     position,
-    status,
+    status: withheld ? 'withheld' : status,
     stateBefore: before?.id ?? null,
     stateAfter: after.id,
     relatesTo: relation?.eventId,
@@ -50,6 +51,7 @@ export async function append(parts: RoomParts, room: WritableRoom, added: Append
   parts.events.remember(tx, { event, rejected: status === 'rejected' })
   const follows = await noteMissing(tx.db, event, missing)
   if (status === 'accepted') await accept(parts, room, added, after, position, follows)
+  if (status === 'accepted' && !withheld) await show(parts, room, event, position)
   if (destinations.length > 0) {
     await queueEvent(tx.db, destinations, { position, eventId: event.eventId, roomId: room.roomId })
     tx.afterCommit(() => parts.watchers.wakeSender(destinations))
@@ -79,6 +81,10 @@ async function accept(
     const delta = isNext ? entryOf(event) : differenceOf(room.current?.map ?? new Map(), current.map)
     await applyStateChanges(parts, room, current, delta, position, event)
   }
+}
+
+/** What clients are shown, and what follows from that. */
+async function show(parts: RoomParts, room: WritableRoom, event: RoomEvent, position: number): Promise<void> {
   const shown = await redactWhatIsDue(parts, room, event)
   await keepText(room.tx.db, shown)
   await parts.watchers.eventsAdded(room.tx, [{ event: shown, version: room.version, position }])

@@ -2,7 +2,7 @@ import type { RoomEvent } from '../matrix/events.ts'
 import { serverNameOf } from '../matrix/ids.ts'
 import { redactEvent, redactionApplies } from '../state/redaction.ts'
 import { removeEventText } from '../storage/event-texts.ts'
-import { eventRow, redactionsOf, saveRedacted } from '../storage/events.ts'
+import { eventRow, redactionsOf, saveRedacted, showRedaction } from '../storage/events.ts'
 import { eventOf } from './events.ts'
 import type { RoomParts } from './ports.ts'
 import { stateView } from './state-view.ts'
@@ -31,9 +31,24 @@ export async function redactWhatIsDue(parts: RoomParts, room: WritableRoom, even
   if (serverNameOf(event.sender) === parts.serverName) return event
   for (const row of await redactionsOf(tx.db, event.eventId)) {
     const redaction = eventOf(row, version)
-    if (await redact(parts, room, event, redaction)) return redactEvent(event, version)
+    if (!(await redact(parts, room, event, redaction))) continue
+    await showRedaction(tx.db, redaction.eventId)
+    return redactEvent(event, version)
   }
   return event
+}
+
+/**
+ * Whether an accepted redaction is kept from clients: it redacts nothing, since its event is not here (yet), or is not its
+ * to redact. Room versions 3 and later, "Handling redactions".
+ */
+export async function isWithheld(parts: RoomParts, room: WritableRoom, event: RoomEvent): Promise<boolean> {
+  const { tx, version } = room
+  if (event.type !== 'm.room.redaction' || version.authorisesRedactions || !room.current) return false
+  const row = event.redacts === undefined ? undefined : await eventRow(tx.db, event.redacts)
+  if (row?.room_id !== room.roomId) return true
+  const state = await stateView(parts, tx.db, room, room.current.map, POWER)
+  return !redactionApplies(event, eventOf(row, version), version, state)
 }
 
 async function redact(parts: RoomParts, room: WritableRoom, target: RoomEvent, redaction: RoomEvent): Promise<boolean> {

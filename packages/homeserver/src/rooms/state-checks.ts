@@ -1,5 +1,5 @@
 import { badJson, invalidParam, MatrixError, notFound } from '../matrix/errors.ts'
-import { isRoomAlias, type RoomAlias, type RoomId } from '../matrix/ids.ts'
+import { isRoomAlias, parseServerName, type RoomAlias, type RoomId } from '../matrix/ids.ts'
 import { isObject, type JsonObject } from '../matrix/json.ts'
 import { powerLevelsMalformation } from '../state/power-level-rules.ts'
 import { roomVersion } from '../state/room-versions.ts'
@@ -56,7 +56,9 @@ export function createStateCheck({ store, serverName }: RoomParts, resolve: Alia
     if (stateKey !== '') return
     if (type === CANONICAL_ALIAS) await checkAliases(roomId, content)
     if (type === 'm.room.power_levels') await checkPowerLevels(roomId, content)
-    if (type === 'm.room.server_acl' && isDeniedByAcl(content, serverName)) {
+    // Lists do not know of ports: what they say of our host may be meant for another server on it.
+    const isAloneOnHost = parseServerName(serverName)!.port === undefined
+    if (type === 'm.room.server_acl' && isAloneOnHost && isDeniedByAcl(content, serverName)) {
       throw badJson('This would shut your own server out of the room')
     }
   }

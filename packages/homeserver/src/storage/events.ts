@@ -193,13 +193,23 @@ export async function saveRedacted(db: Db, event: RoomEvent, redactedBy: EventId
     .execute()
 }
 
-/** Accepted redactions of an event that came before it. */
+/** Shows clients a redaction that redacts something now. */
+export async function showRedaction(db: Db, eventId: EventId): Promise<void> {
+  await db
+    .updateTable('events')
+    .set({ status: 'accepted' })
+    .where('event_id', '=', eventId)
+    .where('status', '=', 'withheld')
+    .execute()
+}
+
+/** Accepted redactions of an event that came before it, those that are withheld among them. */
 export async function redactionsOf(db: Db, eventId: EventId): Promise<EventRow[]> {
   return db
     .selectFrom('events')
     .selectAll()
     .where('redacts', '=', eventId)
-    .where('status', '=', 'accepted')
+    .where('status', 'in', ['accepted', 'withheld'])
     .where('position', 'is not', null)
     .orderBy('position')
     .execute()

@@ -32,7 +32,8 @@ export type RoomsTable = {
   created_at: number
 }
 
-export type EventStatus = 'accepted' | 'soft_failed' | 'rejected'
+/** `withheld`: a redaction that is accepted but redacts nothing (yet), so that clients do not see it. */
+export type EventStatus = 'accepted' | 'soft_failed' | 'rejected' | 'withheld'
 
 export type EventsTable = {
   event_id: EventId

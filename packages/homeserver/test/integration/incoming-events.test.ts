@@ -134,6 +134,28 @@ forEachDatabase((database) => {
     })
   })
 
+  test('a redaction is kept from clients until it redacts something', async () => {
+    const { room, message, send, statusOf, rowOf, alice, roomId } = await roomWithRemote(database)
+    const path = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/1`
+    const { body } = await alice.request('PUT', path, { body: 'not to be redacted by others' })
+    const redact = (redacts: string) => ({ type: 'm.room.redaction', sender: U, content: { redacts }, redacts })
+    const notTheirs = room.say(redact(body.event_id))
+    const target = message('redacted before it came', { prevEvents: [room.heads[0]!] })
+    const early = room.say(redact(target.eventId))
+    await send(notTheirs, early)
+    assert.deepEqual(await Promise.all([notTheirs, early].map((event) => statusOf(event.eventId))), [
+      'withheld',
+      'withheld',
+    ])
+    room.add(target, 'beside')
+    await send(target)
+    assert.equal(await statusOf(early.eventId), 'accepted')
+    assert.equal((await rowOf(target.eventId))?.redacted_by, early.eventId)
+    assert.equal((await rowOf(body.event_id))?.redacted_by, null)
+    const said = await send(room.add(message('after')))
+    assert.deepEqual(Object.values(said), [{}])
+  })
+
   describe('what authorizes an event', () => {
     test('is asked for where it is not known', async () => {
       const { room, message, send, statusOf } = await roomWithRemote(database)

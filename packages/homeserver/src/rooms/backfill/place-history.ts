@@ -5,7 +5,7 @@ import { addEvent, eventFacts, noteMissing } from '../../storage/events.ts'
 import { takeOldestPositions } from '../../storage/rooms.ts'
 import { judgeByAuthEvents, neededToJudge } from '../outliers.ts'
 import type { RoomParts } from '../ports.ts'
-import { redactWhatIsDue } from '../redactions.ts'
+import { isWithheld, redactWhatIsDue } from '../redactions.ts'
 import { relationOf } from '../relations.ts'
 import { resolveGroups } from '../resolve.ts'
 import { keepText } from '../searchable-text.ts'
@@ -31,9 +31,10 @@ export async function placeHistory(parts: RoomParts, room: WritableRoom, history
   const lowest = await takeOldestPositions(tx.db, room.roomId, placed.length)
   for (const [index, { event, before, after, rejected, missing }] of placed.entries()) {
     const relation = relationOf(event.content)
+    const withheld = !rejected && (await isWithheld(parts, room, event))
     await addEvent(tx.db, event, {
       position: lowest + index,
-      status: rejected ? 'rejected' : 'accepted',
+      status: rejected ? 'rejected' : withheld ? 'withheld' : 'accepted',
       stateBefore: before?.id ?? null,
       stateAfter: after.id,
       relatesTo: relation?.eventId,
@@ -41,7 +42,7 @@ export async function placeHistory(parts: RoomParts, room: WritableRoom, history
     })
     parts.events.remember(tx, { event, rejected })
     await noteMissing(tx.db, event, missing)
-    if (!rejected) await keepText(tx.db, await redactWhatIsDue(parts, room, event))
+    if (!rejected && !withheld) await keepText(tx.db, await redactWhatIsDue(parts, room, event))
   }
   return placed.filter((one) => !one.rejected).length
 }

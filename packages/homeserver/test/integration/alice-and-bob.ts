@@ -15,7 +15,7 @@ export type AliceAndBob = TestNetwork<'hs1'> & { alice: TestClient; bob: RemoteU
 
 /** Alice and bob share no room. */
 export async function strangers(database: TestDatabase, settings: PartialSettings = {}): Promise<AliceAndBob> {
-  const net = await testNetwork(['hs1'], { database, settings })
+  const net = await testNetwork(['hs1'], { database, settings, realRooms: true })
   const far = net.remote(REMOTE)
   const bob = far.addUser('bob')
   bob.addDevice('PHONE')

@@ -7,6 +7,7 @@ import { type Logger, silentLogger } from '../../src/platform/logger.ts'
 import type { ReopenableDatabase, TestDatabase } from './databases.ts'
 import { createFakeClock, type FakeClock } from './fake-clock.ts'
 import { createMemoryNetwork, type MemoryNetwork } from './memory-network.ts'
+import { createRealRooms } from './real-rooms.ts'
 import { createScriptedRemote, type ScriptedRemote } from './scripted-remote.ts'
 import { createSeededRandom } from './seeded-random.ts'
 import { createTestRooms, type TestRooms } from './test-rooms.ts'
@@ -39,7 +40,7 @@ export type TestNetworkOptions = {
   settings?: PartialSettings
   /** Decides all that is left to chance. */
   seed?: string
-  /** Who shares a room with whom is what events say, and not what `rooms` was told. */
+  /** `rooms` are true rooms, and events say who shares one with whom. */
   realRooms?: boolean
   log?: Logger
 }
@@ -54,7 +55,13 @@ export async function testNetwork<Name extends string>(
 ): Promise<TestNetwork<Name>> {
   const clock = createFakeClock(undefined, { settle: database.settle })
   const network = createMemoryNetwork(clock, createSeededRandom(`${seed} network`))
-  const rooms = createTestRooms()
+  const remotes = new Map<string, ScriptedRemote>()
+  const said = createTestRooms()
+  const party = {
+    server: (name: string) => processes.find((server) => server.serverName === name),
+    remote: (name: string) => remotes.get(name),
+  }
+  const rooms = realRooms ? { ...said, ...createRealRooms(party) } : said
   const folder = mkdtempSync(join(tmpdir(), 'evergreen-test-network-'))
   const databases = new Map<string, ReopenableDatabase>()
   const processes: TestServer[] = []
@@ -70,7 +77,7 @@ export async function testNetwork<Name extends string>(
       seed: `${seed} ${serverName} ${processes.length}`,
       database: data,
       dataDir: mkdtempSync(join(folder, 'server-')),
-      rooms: realRooms ? undefined : rooms,
+      rooms: realRooms ? undefined : said,
       hearsOfRooms: isFirst,
     })
     processes.push(server)
@@ -100,6 +107,7 @@ export async function testNetwork<Name extends string>(
     },
     remote(serverName) {
       const remote = createScriptedRemote({ serverName, clock, network: network.of(serverName) })
+      remotes.set(serverName, remote)
       network.host(serverName, remote.handle)
       return remote
     },

@@ -58,7 +58,12 @@ export function createRealRooms(party: Party): Pick<TestRooms, 'share' | 'unshar
       },
     }
     made.push({ members, room })
-    for (const member of given) if (member !== host) await join(member)
+    for (const member of given) if (isClient(member) && member !== host) await join(member)
+    const strangers = given.filter((member) => !isClient(member))
+    for (const [remote, theirs] of Map.groupBy(strangers, remoteOf)) {
+      await enterRoom(remote, server, roomId, ...theirs.map(idOf))
+      for (const member of theirs) members.add(member)
+    }
     return room
   }
 

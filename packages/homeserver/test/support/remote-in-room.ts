@@ -20,12 +20,15 @@ export async function pdusOf(server: TestServer, roomId: string): Promise<object
   return rows.map((row) => JSON.parse(row.pdu))
 }
 
-/** A user of a remote comes into a public room, without any of the endpoints for that. */
+/** The most PDUs of one transaction. */
+const AT_ONCE = 50
+
+/** Users of a remote come into a public room, without any of the endpoints for that. */
 export async function enterRoom(
   remote: ScriptedRemote,
   server: TestServer,
   roomId: string,
-  userId: string,
+  ...userIds: string[]
 ): Promise<RemoteRoom> {
   const known = await pdusOf(server, roomId)
   const { version } = await server.homeserver.ctx.store.db
@@ -34,14 +37,17 @@ export async function enterRoom(
     .where('room_id', '=', roomId as never)
     .executeTakeFirstOrThrow()
   const room = remote.knowRoom(roomId, version, known)
-  const join = room.say({
-    type: 'm.room.member',
-    sender: userId,
-    stateKey: userId,
-    content: { membership: 'join' },
-  })
-  const { status, body } = await remote.sendPdus(server.serverName, [join.pdu])
-  if (status !== 200 || body.pdus[join.eventId]?.error) throw new Error(`not let in: ${JSON.stringify(body)}`)
+  const content = { membership: 'join' }
+  const joins = userIds.map((userId) => room.say({ type: 'm.room.member', sender: userId, stateKey: userId, content }))
+  for (let start = 0; start < joins.length; start += AT_ONCE) {
+    const some = joins.slice(start, start + AT_ONCE)
+    const { status, body } = await remote.sendPdus(
+      server.serverName,
+      some.map((join) => join.pdu),
+    )
+    const refused = status !== 200 || some.some((join) => body.pdus[join.eventId]?.error)
+    if (refused) throw new Error(`not let in: ${JSON.stringify(body)}`)
+  }
   return room
 }
 

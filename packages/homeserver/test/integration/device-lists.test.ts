@@ -371,6 +371,8 @@ forEachDatabase((database) => {
       const { alice, far, rooms, network, until } = await strangers(database)
       const users = Array.from({ length: 100 }, (_, n) => far.addUser(`user${n}`))
       for (const user of users) user.addDevice('PHONE')
+      // Keys are asked for once, and not under the fault.
+      await far.sendEdus('hs1', [])
       network.fault('hs1', far.serverName, { delayMs: 50 })
       await rooms.share([alice, ...users])
       await until(async () => users.every((user) => far.gets(user) > 0) && network.inFlight() === 0, 60_000)

@@ -112,6 +112,8 @@ function toClient(parts: Parts, shown: ShownEvent, about: About, bundles: Bundle
   if (redaction) {
     const because = eventOf(redaction, version)
     const age = { age: parts.clock.now() - because.originServerTs }
+    // The ID by itself is no part of the specification; clients and bots look at it, since other servers give it.
+    unsigned.redacted_by = because.eventId
     unsigned.redacted_because = clientEvent(because, version, age, form) as unknown as JsonObject
   }
   const previous = replaces && about.rows.get(replaces)

@@ -32,7 +32,10 @@ export function createOutgoingEvents({ store }: Pick<RoomParts, 'store'>): Outgo
   return {
     destinations: () => destinationsOwedEvents(store.db),
     async take(destination, limit) {
-      const queued = await queuedEvents(store.db, destination, limit)
+      const rows = await queuedEvents(store.db, destination, limit)
+      const gone = rows.filter(({ pdu }) => pdu === null).map(({ position }) => position)
+      await dequeueEvents(store.db, destination, gone)
+      const queued = rows.flatMap(({ position, pdu }) => (pdu === null ? [] : [{ position, pdu }]))
       const positions = queued.map(({ position }) => position)
       return {
         id: positions.join(),

@@ -42,23 +42,23 @@ export async function destinationsOwedEvents(db: Db): Promise<ServerName[]> {
   return (await selectDestinations(db, {})).rows.map((row) => row.destination)
 }
 
-const selectQueued = prepared<{ destination: ServerName; limit: number }, { position: number; pdu: string }>(
+const selectQueued = prepared<{ destination: ServerName; limit: number }, { position: number; pdu: string | null }>(
   (db, value) =>
     db
       .selectFrom('outgoing_events')
-      .innerJoin('events', 'events.event_id', 'outgoing_events.event_id')
+      .leftJoin('events', 'events.event_id', 'outgoing_events.event_id')
       .select(['outgoing_events.position', 'events.pdu'])
       .where('outgoing_events.destination', '=', value('destination'))
       .orderBy('outgoing_events.position')
       .limit(value('limit')),
 )
 
-/** The oldest events that a server is owed, as JSON texts, in the order in which they came about. */
+/** The oldest events that a server is owed, as JSON texts, in the order in which they came about; `null` for one that is gone. */
 export async function queuedEvents(
   db: Db,
   destination: ServerName,
   limit: number,
-): Promise<{ position: number; pdu: string }[]> {
+): Promise<{ position: number; pdu: string | null }[]> {
   return (await selectQueued(db, { destination, limit })).rows
 }
 

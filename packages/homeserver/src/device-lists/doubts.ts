@@ -1,5 +1,5 @@
 import { serverNameOf, type UserId } from '../matrix/ids.ts'
-import { addTransition } from '../storage/device-list-history.ts'
+import { addTransition, addTransitions } from '../storage/device-list-history.ts'
 import * as storage from '../storage/device-lists.ts'
 import type { Tx } from '../storage/store.ts'
 import type { DoubtReason } from './decide.ts'
@@ -19,4 +19,16 @@ export async function raiseDoubt(
   const wasFresh = row.wanted_gen === row.synced_gen + 1
   if (wasFresh) await addTransition(tx.db, userId, { at: now, event: 'doubted', detail: reason })
   return row
+}
+
+/** Raises the same doubt about the lists of many, each named once: no more than one statement has room for. */
+export async function raiseDoubts(
+  tx: Tx,
+  userIds: readonly UserId[],
+  { reason, now, needed }: { reason: DoubtReason; now: number; needed: boolean },
+): Promise<void> {
+  const nextAttemptAt = needed ? now : storage.PARKED
+  const users = userIds.map((userId) => ({ userId, serverName: serverNameOf(userId) }))
+  const fresh = await storage.raiseDoubts(tx.db, users, { reason, now, nextAttemptAt })
+  await addTransitions(tx.db, fresh, { at: now, event: 'doubted', detail: reason })
 }

@@ -7,7 +7,7 @@ import { doubtTracked } from '../storage/device-list-suspicion.ts'
 import * as storage from '../storage/device-lists.ts'
 import type { Tx } from '../storage/store.ts'
 import { createAudit } from './audit.ts'
-import { raiseDoubt } from './doubts.ts'
+import { raiseDoubts } from './doubts.ts'
 import { type DeviceListNews, deviceListNews } from './news.ts'
 import { createOutgoing, type Outgoing } from './outgoing.ts'
 import type { EngineParts } from './ports.ts'
@@ -28,6 +28,8 @@ import { createSuspicion } from './suspicion.ts'
 import { createUpdates } from './updates.ts'
 import { createWatch, type Watch } from './watch.ts'
 
+/** Users of whom one statement is made. */
+const TRACKED_AT_ONCE = 500
 /** Old rows are dropped this often (ms). */
 const CLEAN_UP_INTERVAL_MS = 3_600_000
 /** What lists went through is kept for so long (ms). */
@@ -136,20 +138,25 @@ export function createDeviceLists(
       'm.signing_key_update': updates.receiveSigningKeyUpdates,
     },
     async startTracking(tx, userIds) {
-      const known = await storage.lockedRows(tx.db, userIds)
-      const joined = userIds.filter((userId) => known.get(userId)?.tracked !== 1)
-      for (const userId of joined)
-        await raiseDoubt(tx, userId, { reason: 'room joined', now: clock.now(), needed: true })
-      if (joined.length > 0) await storage.setTracked(tx.db, joined)
-      await addTransitions(tx.db, joined, { at: clock.now(), event: 'tracked', detail: null })
-      const servers = new Set(joined.map(serverNameOf))
+      const servers = new Set<ServerName>()
+      // A room may have more members than one statement has room for.
+      for (let start = 0; start < userIds.length; start += TRACKED_AT_ONCE) {
+        const some = userIds.slice(start, start + TRACKED_AT_ONCE)
+        const known = await storage.lockedRows(tx.db, some)
+        const joined = some.filter((userId) => known.get(userId)?.tracked !== 1)
+        await raiseDoubts(tx, joined, { reason: 'room joined', now: clock.now(), needed: true })
+        if (joined.length > 0) await storage.setTracked(tx.db, joined)
+        await addTransitions(tx.db, joined, { at: clock.now(), event: 'tracked', detail: null })
+        for (const userId of joined) servers.add(serverNameOf(userId))
+      }
       tx.afterCommit(() => {
         for (const serverName of servers) resync.wake(serverName)
       })
     },
     async stopTracking(tx, userIds) {
-      if (userIds.length === 0) return
-      await storage.setUntracked(tx.db, userIds, clock.now())
+      for (let start = 0; start < userIds.length; start += TRACKED_AT_ONCE) {
+        await storage.setUntracked(tx.db, userIds.slice(start, start + TRACKED_AT_ONCE), clock.now())
+      }
       await addTransitions(tx.db, userIds, { at: clock.now(), event: 'untracked', detail: null })
     },
     heardFrom: resync.heardFrom,

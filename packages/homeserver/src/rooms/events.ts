@@ -22,12 +22,15 @@ const KEPT = 10_000
 
 export function createEvents(): Events {
   const kept = new LRUCache<EventId, KnownEvent>({ max: KEPT })
+  // What a running transaction has written is known to it alone.
+  const written = new WeakMap<Db, Map<EventId, KnownEvent>>()
   return {
     async load(db, version, eventIds) {
       const found = new Map<EventId, KnownEvent>()
       const missing: EventId[] = []
+      const own = written.get(db)
       for (const eventId of eventIds) {
-        const known = kept.get(eventId)
+        const known = own?.get(eventId) ?? kept.get(eventId)
         if (known) found.set(eventId, known)
         else missing.push(eventId)
       }
@@ -40,6 +43,8 @@ export function createEvents(): Events {
       return found
     },
     remember(tx, known) {
+      const own = written.get(tx.db) ?? new Map<EventId, KnownEvent>()
+      written.set(tx.db, own.set(known.event.eventId, known))
       tx.afterCommit(() => kept.set(known.event.eventId, known))
     },
   }

@@ -81,7 +81,11 @@ function authFirst(batch: ReadonlyMap<EventId, RoomEvent>, version: RoomVersion)
   for (const event of batch.values()) {
     const needed = [...new Set(neededToJudge(event, version))].filter((id) => batch.has(id))
     waitsFor.set(event.eventId, needed.length)
-    for (const id of needed) waiters.set(id, [...(waiters.get(id) ?? []), event])
+    for (const id of needed) {
+      const waiting = waiters.get(id)
+      if (waiting) waiting.push(event)
+      else waiters.set(id, [event])
+    }
   }
   const ready = [...batch.values()].filter((event) => waitsFor.get(event.eventId) === 0)
   for (const event of ready) {

@@ -166,6 +166,39 @@ export async function raiseDoubt(db: Db, doubt: Doubt): Promise<LedgerRow> {
   return (await upsertDoubt(db, doubt)).rows[0]!
 }
 
+/**
+ * The same for many users at once, each named once. The caller sees to it that they are not too many for one statement.
+ * @returns those whose lists were fresh until now, or never there
+ */
+export async function raiseDoubts(
+  db: Db,
+  users: readonly { userId: UserId; serverName: ServerName }[],
+  doubt: Omit<Doubt, 'userId' | 'serverName'>,
+): Promise<UserId[]> {
+  if (users.length === 0) return []
+  const rows = await db
+    .insertInto('device_lists')
+    .values(
+      users.map(({ userId, serverName }) => ({
+        user_id: userId,
+        server_name: serverName,
+        wanted_gen: 1,
+        synced_gen: 0,
+        tracked: 0,
+        reason: doubt.reason,
+        doubted_at: doubt.now,
+        attempts: 0,
+        attempts_ended: 0,
+        next_attempt_at: doubt.nextAttemptAt,
+        refused: 0,
+      })),
+    )
+    .onConflict((conflict) => conflict.column('user_id').doUpdateSet(raised(doubt)))
+    .returning(['user_id', 'wanted_gen', 'synced_gen'])
+    .execute()
+  return rows.filter((row) => row.wanted_gen === row.synced_gen + 1).map((row) => row.user_id)
+}
+
 /** Makes a stale list due at `at` if it is due later. */
 export async function expedite(db: Db, userId: UserId, at: number): Promise<void> {
   await db

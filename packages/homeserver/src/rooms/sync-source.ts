@@ -15,7 +15,7 @@ export type SyncSource = {
   /** Which of these events a viewer may see, in the same order. See `visibility.ts`. */
   seen(db: Db, viewer: Viewer, rows: readonly EventRow[]): Promise<SeenEvent[]>
   /** Events as clients get them, without their room's ID, in the same order. */
-  clientEvents(db: Db, viewer: Viewer, seen: readonly SeenEvent[]): Promise<ClientEvent[]>
+  clientEvents(db: Db, viewer: Viewer, seen: readonly SeenEvent[], bundled: boolean): Promise<ClientEvent[]>
   clientState(db: Db, viewer: Viewer, rows: readonly EventRow[]): Promise<ClientEvent[]>
   /** The state in a state group. */
   state(db: Db, group: number): Promise<StateMap>
@@ -27,7 +27,7 @@ export function createSyncSource(parts: RoomParts): SyncSource {
   return {
     ignoredBy,
     seen: (db, viewer, rows) => seenEvents(parts, db, viewer, rows),
-    clientEvents: (db, viewer, seen) => clientEvents(parts, db, viewer, seen, { withRoomId: false, bundled: true }),
+    clientEvents: (db, viewer, seen, bundled) => clientEvents(parts, db, viewer, seen, { withRoomId: false, bundled }),
     clientState: (db, viewer, rows) => clientState(parts, db, viewer, rows, { withRoomId: false }),
     state: async (db, group) => (await parts.states.load(db, group)).map,
     tokenBefore: (row) => formatPlace(placeBefore(row)),

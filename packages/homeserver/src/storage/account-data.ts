@@ -8,16 +8,18 @@ export type AccountDataKey = { userId: UserId; roomId: string; type: string }
 /** One entry; `content` is JSON. */
 export type AccountDataRow = { room_id: string; type: string; content: string; position: number }
 
-/** The content (JSON) of one entry. */
-export async function accountDataContent(db: Db, key: AccountDataKey): Promise<string | undefined> {
-  const row = await db
+const selectContent = prepared<AccountDataKey, { content: string }>((db, value) =>
+  db
     .selectFrom('account_data')
     .select('content')
-    .where('user_id', '=', key.userId)
-    .where('room_id', '=', key.roomId)
-    .where('type', '=', key.type)
-    .executeTakeFirst()
-  return row?.content
+    .where('user_id', '=', value('userId'))
+    .where('room_id', '=', value('roomId'))
+    .where('type', '=', value('type')),
+)
+
+/** The content (JSON) of one entry. */
+export async function accountDataContent(db: Db, key: AccountDataKey): Promise<string | undefined> {
+  return (await selectContent(db, key)).rows[0]?.content
 }
 
 /** When (positions) many users wrote entries of these types last, of those that belong to no room. */

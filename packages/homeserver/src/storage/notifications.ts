@@ -1,4 +1,5 @@
 import type { RoomId, UserId } from '../matrix/ids.ts'
+import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 import type { NotificationsTable } from './tables.ts'
 
@@ -33,14 +34,10 @@ export async function readNotifications(
   await query.execute()
 }
 
-/** How much a user has not read, by room and thread: of these rooms, or of all. */
-export async function unreadByThread(
-  db: Db,
-  userId: UserId,
-  roomIds: readonly RoomId[] | 'all',
-): Promise<{ room_id: RoomId; thread_id: string; count: number; highlights: number }[]> {
-  if (roomIds.length === 0) return []
-  let query = db
+type UnreadRow = { room_id: RoomId; thread_id: string; count: number; highlights: number }
+
+const unreadOf = (db: Db, userId: UserId) =>
+  db
     .selectFrom('notifications')
     .select((eb) => [
       'room_id',
@@ -50,8 +47,23 @@ export async function unreadByThread(
     ])
     .where('user_id', '=', userId)
     .where('unread', '=', 1)
-  if (roomIds !== 'all') query = query.where('room_id', 'in', roomIds)
-  const rows = await query.groupBy(['room_id', 'thread_id']).execute()
+    .groupBy(['room_id', 'thread_id'])
+
+const selectUnreadOfRoom = prepared<{ userId: UserId; roomId: RoomId }, UnreadRow>((db, value) =>
+  unreadOf(db, value('userId')).where('room_id', '=', value('roomId')),
+)
+
+async function unreadRows(db: Db, userId: UserId, roomIds: readonly RoomId[] | 'all'): Promise<UnreadRow[]> {
+  if (roomIds === 'all') return unreadOf(db, userId).execute()
+  // What a message wakes many users for is one room.
+  if (roomIds.length === 1) return (await selectUnreadOfRoom(db, { userId, roomId: roomIds[0]! })).rows
+  return unreadOf(db, userId).where('room_id', 'in', roomIds).execute()
+}
+
+/** How much a user has not read, by room and thread: of these rooms, or of all. */
+export async function unreadByThread(db: Db, userId: UserId, roomIds: readonly RoomId[] | 'all'): Promise<UnreadRow[]> {
+  if (roomIds.length === 0) return []
+  const rows = await unreadRows(db, userId, roomIds)
   return rows.map((row) => ({ ...row, count: Number(row.count), highlights: Number(row.highlights) }))
 }
 

@@ -94,17 +94,20 @@ export async function stateChangesBetween(
     .execute()
 }
 
-/** Changes of one user's memberships after position `after`, up to `upTo`, in order. */
-export async function membershipChangesOf(db: Db, userId: string, after: number, upTo: number): Promise<StateChange[]> {
-  return db
+const selectMembershipChanges = prepared<{ userId: string; after: number; upTo: number }, StateChange>((db, value) =>
+  db
     .selectFrom('state_changes')
     .selectAll()
-    .where('state_key', '=', userId)
+    .where('state_key', '=', value('userId'))
     .where('membership', 'is not', null)
-    .where('position', '>', after)
-    .where('position', '<=', upTo)
-    .orderBy('position')
-    .execute()
+    .where('position', '>', value('after'))
+    .where('position', '<=', value('upTo'))
+    .orderBy('position'),
+)
+
+/** Changes of one user's memberships after position `after`, up to `upTo`, in order. */
+export async function membershipChangesOf(db: Db, userId: string, after: number, upTo: number): Promise<StateChange[]> {
+  return (await selectMembershipChanges(db, { userId, after, upTo })).rows
 }
 
 /** The wire forms (JSON) of the state now with an empty state key, of these types in these rooms. */

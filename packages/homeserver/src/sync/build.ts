@@ -2,7 +2,7 @@ import type { RoomId, UserId } from '../matrix/ids.ts'
 import type { Db, Store } from '../storage/store.ts'
 import { firstMembers } from '../storage/sync-rooms.ts'
 import { type Chunks, createChunks } from './chunks.ts'
-import { filterEvents, includesRoom, type SyncFilter } from './filter.ts'
+import { filterEvents, includesRoom, includesType, type SyncFilter } from './filter.ts'
 import { type JoinedRoom, joinedRooms, type Since } from './joined.ts'
 import { createJoinedRooms, type JoinedRooms } from './joined-rooms.ts'
 import { departuresFrom, type LeftRoom, leftAmong, leftRooms } from './left.ts'
@@ -153,6 +153,7 @@ async function presence(
   { after, upTo }: { after: number; upTo: number },
   filter: SyncFilter,
 ): Promise<ShownEvent[]> {
+  if (!includesType(filter.presence ?? {}, 'm.presence')) return []
   const events = await ephemeral.presenceSince(db, userId, after, upTo)
   if (after > 0) {
     const told = new Set(events.map(({ sender }) => sender))

@@ -1,12 +1,18 @@
 import { LRUCache } from 'lru-cache'
 import type { RoomId } from '../matrix/ids.ts'
+import { relatedEvents } from '../storage/event-pages.ts'
 import type { EventRow } from '../storage/events.ts'
 import { type StateChange, stateChangesBetween } from '../storage/room-state.ts'
 import type { Db } from '../storage/store.ts'
 import { changedAmong, newestEvents, roomsChangedSince } from '../storage/sync-rooms.ts'
 
 /** What happened in a room between two positions: its newest events, and all changes of its state. */
-type Chunk = { rows: readonly EventRow[]; changes: readonly StateChange[] }
+type Chunk = {
+  rows: readonly EventRow[]
+  changes: readonly StateChange[]
+  /** Whether other events relate to any of these. */
+  areRelatedTo: boolean
+}
 
 type Range = { after: number; upTo: number }
 
@@ -86,7 +92,13 @@ async function readChunks(
     roomIds.map((roomId) => ({ roomId, after, upTo, limit })),
   )
   const changes = Map.groupBy(await stateChangesBetween(db, roomIds, after, upTo), (change) => change.room_id)
+  const eventIds = [...rows.values()].flatMap((own) => own.map((row) => row.event_id))
+  const related = await relatedEvents(db, eventIds, { relTypes: undefined, senders: undefined })
   return new Map(
-    roomIds.map((roomId) => [roomId, { rows: rows.get(roomId) ?? [], changes: changes.get(roomId) ?? [] }]),
+    roomIds.map((roomId) => {
+      const own = rows.get(roomId) ?? []
+      const areRelatedTo = own.some((row) => related.has(row.event_id))
+      return [roomId, { rows: own, changes: changes.get(roomId) ?? [], areRelatedTo }]
+    }),
   )
 }

@@ -98,8 +98,8 @@ async function viewsOf(
   const views: View[] = fresh.map((roomId) => {
     return { roomId, after: 0, rows: newest.get(roomId)!, begins: after === 0 ? 'first' : 'again', state: 'now' }
   })
-  for (const [roomId, { rows, changes }] of read) {
-    views.push({ roomId, after, rows, state: fullState ? 'now' : { changes } })
+  for (const [roomId, { rows, changes, areRelatedTo }] of read) {
+    views.push({ roomId, after, rows, areRelatedTo, state: fullState ? 'now' : { changes } })
   }
   const quiet = fullState ? joined.filter((roomId) => !newest.has(roomId) && !read.has(roomId)) : []
   for (const roomId of quiet) views.push({ roomId, after, rows: [], state: 'now' })

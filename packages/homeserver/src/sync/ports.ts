@@ -57,8 +57,11 @@ export type SyncRooms = {
   ignoredBy(db: Db, userId: UserId): Promise<ReadonlySet<string>>
   /** Which of these events a viewer may see, in the same order. */
   seen(db: Db, viewer: Viewer, rows: readonly EventRow[]): Promise<SeenEvent[]>
-  /** Events as clients get them, without their room's ID, in the same order. */
-  clientEvents(db: Db, viewer: Viewer, seen: readonly SeenEvent[]): Promise<ShownEvent[]>
+  /**
+   * Events as clients get them, without their room's ID, in the same order.
+   * @param bundled whether what relates to them comes with them
+   */
+  clientEvents(db: Db, viewer: Viewer, seen: readonly SeenEvent[], bundled: boolean): Promise<ShownEvent[]>
   /** The same of events that are part of a state. */
   clientState(db: Db, viewer: Viewer, rows: readonly EventRow[]): Promise<ShownEvent[]>
   /** The state in a state group. */

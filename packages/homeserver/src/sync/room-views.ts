@@ -30,6 +30,8 @@ export type View = {
   after: number
   /** Its newest events, one more than are to be shown if there are so many. */
   rows: readonly EventRow[]
+  /** Whether other events relate to some of these; left out where it is not known. */
+  areRelatedTo?: boolean
   /** Where the client has nothing of the room, or is to begin anew; see `Stretch`. */
   begins?: 'first' | 'again' | undefined
   /**
@@ -65,11 +67,12 @@ export async function viewRooms(scope: Scope, views: readonly View[]): Promise<M
   const wanted = await wantedState(scope, views, found)
   const stateRows = await readState(scope, wanted)
   const seen = [...found.values()].flatMap(({ shown }) => shown)
+  const bundled = views.some(({ areRelatedTo }) => areRelatedTo !== false)
   const inTimelines = byRoom(
     seen.map(({ row }) => row),
     shape(
       scope,
-      await rooms.clientEvents(db, viewer, seen),
+      await rooms.clientEvents(db, viewer, seen, bundled),
       seen.map(({ row }) => row),
     ),
   )

@@ -38,7 +38,8 @@ export function syncRoutes(app: App, ctx: Context): void {
       if (!isPresence(presence)) throw invalidParam('set_presence is none of online, unavailable and offline')
       const timeoutMs = Math.min(milliseconds(timeout), MAX_TIMEOUT_MS)
       const gone = new AbortController()
-      reply.raw.once('close', () => gone.abort())
+      // Whoever got their answer is not gone.
+      reply.raw.once('close', () => reply.raw.writableFinished || gone.abort())
       await ctx.ephemeral.syncing(request.requester, presence, timeoutMs)
       return ctx.sync(request.requester, {
         since: since === undefined || since === '' ? undefined : token(since, 'since'),

@@ -14,6 +14,14 @@ export type SeenEvent = {
   unsigned?: Json
 }
 
+type News = {
+  next_batch: string
+  rooms?: {
+    invite?: Record<string, Json>
+    join?: Record<string, { ephemeral?: { events: { type: string; content: Json }[] } }>
+  }
+}
+
 const V3 = '/_matrix/client/v3'
 let transactions = 0
 
@@ -23,6 +31,13 @@ export function inRooms(account: Account) {
     const answer = await request(account, method, path.startsWith('/_matrix') ? path : V3 + path, body)
     assert.equal(answer.status, 200, `${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
     return answer.body
+  }
+  let since: string | undefined
+  /** The next sync. Synapse answers the same request the same for a while, so it has to go on from the last. */
+  async function news(): Promise<News> {
+    const body = (await ask('GET', `/sync?timeout=0${since === undefined ? '' : `&since=${since}`}`)) as News
+    since = body.next_batch
+    return body
   }
   const room = (roomId: string) => `/rooms/${encodeURIComponent(roomId)}`
 
@@ -55,10 +70,12 @@ export function inRooms(account: Account) {
         const { status, body } = await request(account, 'GET', `${V3}${room(roomId)}/messages?dir=b&limit=50`)
         return status === 200 && (body.chunk as SeenEvent[]).find(check)
       }),
-    invitation: (roomId: string) =>
-      eventually('the invitation', async () => {
-        const { rooms } = (await ask('GET', '/sync?timeout=0')) as { rooms?: { invite?: Record<string, Json> } }
-        return rooms?.invite?.[roomId]
+    invitation: (roomId: string) => eventually('the invitation', async () => (await news()).rooms?.invite?.[roomId]),
+    /** Waits until something that is no event is told of the room, such as a receipt, in which a text occurs. */
+    hears: (roomId: string, type: string, text: string) =>
+      eventually(`${type} with ${text}`, async () => {
+        const told = (await news()).rooms?.join?.[roomId]?.ephemeral?.events ?? []
+        return told.some((event) => event.type === type && JSON.stringify(event).includes(text))
       }),
   }
   return self

@@ -151,24 +151,13 @@ for (const { name, host, guest } of directions) {
       const eventId = await alice.say(roomId, 'read this')
       await bob.sees(roomId, 'what is to be read', saying('read this'))
       const room = `/rooms/${encodeURIComponent(roomId)}`
-      const ephemeral = async () => {
-        type Body = {
-          rooms?: { join?: Record<string, { ephemeral?: { events: { type: string; content: object }[] } }> }
-        }
-        const body = (await alice.ask('GET', '/sync?timeout=0')) as Body
-        return body.rooms?.join?.[roomId]?.ephemeral?.events ?? []
-      }
       await bob.ask('POST', `${room}/receipt/m.read/${encodeURIComponent(eventId)}`, {})
-      await eventually('the receipt', async () =>
-        JSON.stringify((await ephemeral()).filter(({ type }) => type === 'm.receipt')).includes(bob.account.userId),
-      )
+      await alice.hears(roomId, 'm.receipt', bob.account.userId)
       await bob.ask('PUT', `${room}/typing/${encodeURIComponent(bob.account.userId)}`, {
         typing: true,
         timeout: 30_000,
       })
-      await eventually('the typing', async () =>
-        JSON.stringify((await ephemeral()).filter(({ type }) => type === 'm.typing')).includes(bob.account.userId),
-      )
+      await alice.hears(roomId, 'm.typing', bob.account.userId)
     })
   })
 }

@@ -4,7 +4,7 @@ import type { EventId } from '../matrix/ids.ts'
 import { trustedEvent } from '../state/read-event.ts'
 import type { RoomVersion } from '../state/room-versions.ts'
 import { type EventRow, eventRows } from '../storage/events.ts'
-import type { Db, Tx } from '../storage/store.ts'
+import { type Db, type Tx, whenCertain } from '../storage/store.ts'
 
 /** An event with what was found about it. */
 export type KnownEvent = { event: RoomEvent; rejected: boolean }
@@ -38,7 +38,7 @@ export function createEvents(): Events {
       for (const row of await eventRows(db, missing)) {
         const known = { event: eventOf(row, version), rejected: row.status === 'rejected' }
         found.set(row.event_id, known)
-        kept.set(row.event_id, known)
+        whenCertain(db, () => kept.set(row.event_id, known))
       }
       return found
     },

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { type StateMap, stateEntry, stateEntryParts } from '../matrix/events.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { addStateGroup, type StateGroupEntry, type StateGroupRow, stateGroupRows } from '../storage/state-groups.ts'
-import type { Db, Tx } from '../storage/store.ts'
+import { type Db, type Tx, whenCertain } from '../storage/store.ts'
 
 /** A state that is kept: its group's ID and what is in it. */
 export type State = { id: number; map: StateMap }
@@ -44,7 +44,7 @@ export function createStates(): States {
     for (const id of missing) {
       const state = { id, map: assemble(id, rows) }
       found.set(id, state)
-      kept.set(id, { state, hops: rows.get(id)!.hops })
+      whenCertain(db, () => kept.set(id, { state, hops: rows.get(id)!.hops }))
     }
     return found
   }

@@ -40,7 +40,7 @@ export async function usersWithActiveCompany(db: Db, userIds: readonly UserId[],
           .innerJoin('devices', 'devices.user_id', 'ours.user_id')
           .select(sql.lit(1).as('one'))
           .whereRef('ours.room_id', '=', 'theirs.room_id')
-          .where('ours.is_local', '=', 1)
+          .where('ours.is_local', '=', sql.lit(1))
           .where('ours.membership', '=', 'join')
           .where('devices.last_seen_at', '>', since)
           .where(isEncrypted),

@@ -97,7 +97,7 @@ export async function localMembers(db: Db, roomId: RoomId): Promise<MembershipRo
     .selectAll()
     .where('room_id', '=', roomId)
     .where('membership', '=', 'join')
-    .where('is_local', '=', 1)
+    .where('is_local', '=', sql.lit(1))
     .execute()
 }
 
@@ -107,7 +107,7 @@ const selectLocalMember = prepared<{ roomId: RoomId }, { user_id: UserId }>((db,
     .select('user_id')
     .where('room_id', '=', value('roomId'))
     .where('membership', '=', 'join')
-    .where('is_local', '=', 1)
+    .where('is_local', '=', sql.lit(1))
     .limit(1),
 )
 
@@ -137,7 +137,7 @@ const countLocal = prepared<{ roomId: RoomId }, { count: number }>((db, value) =
     .select((eb) => eb.fn.countAll<number>().as('count'))
     .where('room_id', '=', value('roomId'))
     .where('membership', '=', 'join')
-    .where('is_local', '=', 1),
+    .where('is_local', '=', sql.lit(1)),
 )
 
 /** How many of our own users are in a room. */
@@ -253,7 +253,7 @@ export async function localUsersSharingWith(db: Db, userIds: readonly UserId[]):
       .where('theirs.user_id', 'in', userIds.slice(start, start + 500))
       .where('theirs.membership', '=', 'join')
       .where('ours.membership', '=', 'join')
-      .where('ours.is_local', '=', 1)
+      .where('ours.is_local', '=', sql.lit(1))
       .whereRef('ours.user_id', '!=', 'theirs.user_id')
       .execute()
     for (const row of rows) found.add(row.user_id)
@@ -290,7 +290,7 @@ export async function remoteUsersStillShared(db: Db, userIds: readonly UserId[])
           selectFrom('memberships as ours')
             .select('ours.room_id')
             .whereRef('ours.room_id', '=', 'theirs.room_id')
-            .where('ours.is_local', '=', 1)
+            .where('ours.is_local', '=', sql.lit(1))
             .where('ours.membership', '=', 'join'),
         ),
       )
@@ -425,7 +425,7 @@ export async function residentAmong(db: Db, roomIds: readonly RoomId[]): Promise
       .distinct()
       .where('room_id', 'in', roomIds.slice(start, start + 500))
       .where('membership', '=', 'join')
-      .where('is_local', '=', 1)
+      .where('is_local', '=', sql.lit(1))
       .execute()
     for (const row of rows) found.add(row.room_id)
   }

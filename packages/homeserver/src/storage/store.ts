@@ -124,7 +124,22 @@ async function tryAgain<T>(task: () => Promise<T>): Promise<T> {
   }
 }
 
+/** On the handle of a running transaction: what to call once it has committed. */
+const AFTER_COMMIT = Symbol('after commit')
+type Handle = Db & { [AFTER_COMMIT]?: (() => void)[] }
+
+/**
+ * Calls `callback` once what was read with a handle is certain: after the commit of its transaction, and never if that is
+ * undone; at once outside of a transaction. What a cache keeps of a transaction's reads goes through here.
+ */
+export function whenCertain(db: Db, callback: () => void): void {
+  const callbacks = (db as Handle)[AFTER_COMMIT]
+  if (callbacks) callbacks.push(callback)
+  else callback()
+}
+
 function openTx(db: Db, callbacks: (() => void)[], woken: Set<string>): Tx {
+  Object.defineProperty(db, AFTER_COMMIT, { value: callbacks })
   let position: Promise<number> | undefined
   const next = () => {
     position = nextPosition(db, {}).then(({ rows }) => rows[0]!.position)

@@ -193,7 +193,7 @@ forEachDatabase((database) => {
 
   describe('guests', () => {
     test('are let in where guests are, and leave when they no longer are', async () => {
-      const { alice, servers } = await world(database)
+      const { alice, bob, servers, settle } = await world(database)
       const path = '/_matrix/client/v3/register?kind=guest'
       const { body: session } = await servers.hs1.ask({ method: 'POST', path, body: {} })
       const guest = (method: string, path: string, body: object = {}) =>
@@ -204,6 +204,13 @@ forEachDatabase((database) => {
       await ok(guest('POST', roomPath(roomId, 'join')))
       await ok(setState(alice, roomId, 'm.room.guest_access', { guest_access: 'forbidden' }))
       assert.equal(await membership(alice, roomId, { userId: session.user_id }), 'leave')
+      const far = await createRoom(bob, { preset: 'public_chat' })
+      const joinFar = () => guest('POST', `/join/${encodeURIComponent(far)}?via=hs2`)
+      assert.deepEqual(outcome(await joinFar()), [403, 'M_GUEST_ACCESS_FORBIDDEN'])
+      await settle()
+      assert.equal(await membership(bob, far, { userId: session.user_id }), 'leave')
+      await ok(setState(bob, far, 'm.room.guest_access', { guest_access: 'can_join' }))
+      await ok(joinFar())
     })
   })
 

@@ -1,4 +1,4 @@
-import { forbidden, invalidParam, MatrixError, notFound } from '../../matrix/errors.ts'
+import { badJson, forbidden, invalidParam, MatrixError, notFound } from '../../matrix/errors.ts'
 import type { Pdu, RoomEvent } from '../../matrix/events.ts'
 import { type EventId, isUserId, type RoomId, type ServerName, serverNameOf, type UserId } from '../../matrix/ids.ts'
 import { isObject } from '../../matrix/json.ts'
@@ -121,7 +121,7 @@ function readMember(
 ): RoomEvent {
   const { unsigned: _, ...pdu } = isObject(given) ? given : {}
   const event = readEvent(pdu, version)
-  if ('invalid' in event) throw invalidParam(`The event cannot be read: ${event.invalid}`)
+  if ('invalid' in event) throw badJson(`The event cannot be read: ${event.invalid}`)
   if (event.roomId !== roomId || event.eventId !== eventId) throw invalidParam('The event is not the one in the path')
   if (event.type !== 'm.room.member' || event.content.membership !== kind) throw invalidParam(`The event is no ${kind}`)
   if (event.stateKey !== event.sender) throw invalidParam('The event is about somebody else than its sender')

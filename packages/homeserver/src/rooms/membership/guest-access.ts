@@ -1,5 +1,6 @@
 import { MatrixError } from '../../matrix/errors.ts'
 import { stateEntry } from '../../matrix/events.ts'
+import type { UserId } from '../../matrix/ids.ts'
 import { localMembers } from '../../storage/memberships.ts'
 import type { RoomParts } from '../ports.ts'
 import { send } from '../send.ts'
@@ -33,9 +34,14 @@ export async function seeGuestsOut(
 ): Promise<void> {
   const entry = stateEntry(GUEST_ACCESS, '')
   if (!before.current || before.current.map.get(entry) === room.current?.map.get(entry)) return
-  if (await admitsGuests(parts, room)) return
   const members = (await localMembers(room.tx.db, room.roomId)).map((row) => row.user_id)
-  for (const guest of await parts.localUsers.guestsAmong(room.tx.db, members)) {
+  await seeOut(parts, room, await parts.localUsers.guestsAmong(room.tx.db, members))
+}
+
+/** Has guests leave a room that lets none in. */
+export async function seeOut(parts: RoomParts, room: WritableRoom, guests: readonly UserId[]): Promise<void> {
+  if (guests.length === 0 || (await admitsGuests(parts, room))) return
+  for (const guest of guests) {
     const content = { membership: 'leave', reason: 'This room is closed to guests' }
     await send(parts, room, { type: 'm.room.member', stateKey: guest, sender: guest, content })
   }

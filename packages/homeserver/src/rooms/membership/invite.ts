@@ -126,7 +126,8 @@ function refusedInvite(server: ServerName, answer: FederationAnswer): MatrixErro
     return new MatrixError(502, 'M_UNKNOWN', 'The server of the invited user could not be told')
   }
   const { status, errcode, message } = refusal.error
-  return new MatrixError(status, status === 400 ? 'M_UNSUPPORTED_ROOM_VERSION' : errcode, message)
+  const isVersion = errcode === 'M_INCOMPATIBLE_ROOM_VERSION'
+  return new MatrixError(status, isVersion ? 'M_UNSUPPORTED_ROOM_VERSION' : errcode, message)
 }
 
 /** Our event as it was, with what the other server has signed: the rest is not for it to change. */

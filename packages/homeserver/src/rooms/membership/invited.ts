@@ -68,7 +68,7 @@ async function readInvite(
   if (!isObject(given)) throw badJson('The event is no object')
   const { unsigned: _, ...pdu } = given
   const read = readEvent(pdu, version)
-  if ('invalid' in read) throw invalidParam(`The event cannot be read: ${read.invalid}`)
+  if ('invalid' in read) throw badJson(`The event cannot be read: ${read.invalid}`)
   if (read.roomId !== roomId || read.eventId !== eventId) throw invalidParam('The event is not the one in the path')
   if (read.type !== 'm.room.member' || read.content.membership !== 'invite') {
     throw invalidParam('The event is no invitation')

@@ -1,6 +1,6 @@
 import type { EventId, RoomId, ServerName, UserId } from '../../matrix/ids.ts'
 import type { JsonObject } from '../../matrix/json.ts'
-import { hasLocalMember } from '../../storage/memberships.ts'
+import { hasLocalMember, membershipRow } from '../../storage/memberships.ts'
 import { memberContent } from '../member-content.ts'
 import type { RoomParts } from '../ports.ts'
 import type { RoomWriter, WritableRoom } from '../writable-room.ts'
@@ -40,10 +40,17 @@ export async function joinRoom(
     ? await writer.write(roomId, (room) => joinHere(parts, room, joiner, content, wish.again === true))
     : { elsewhere: undefined }
   if ('eventId' in here) return here.eventId
-  if (joiner.isGuest) throw noGuests()
   const servers = await serversToAsk(parts, { roomId, userId: joiner.userId }, wish.via)
   if (servers.length === 0 && here.elsewhere) authoriserOf(here.elsewhere)
-  return joinThrough(parts, writer, servers, { roomId, userId: joiner.userId }, content)
+  const eventId = await joinThrough(parts, writer, servers, { roomId, userId: joiner.userId }, content, joiner.isGuest)
+  if (joiner.isGuest) await requireStillIn(parts, roomId, joiner.userId)
+  return eventId
+}
+
+/** A guest who was not wanted was seen out at once. */
+async function requireStillIn({ store }: RoomParts, roomId: RoomId, userId: UserId): Promise<void> {
+  const own = await membershipRow(store.db, roomId, userId)
+  if (own?.membership !== 'join') throw noGuests()
 }
 
 async function joinHere(

@@ -10,22 +10,27 @@ export type Refusal = { kind: 'refused'; error: MatrixError } | { kind: 'failed'
 const FORBIDDEN = new Set(['M_FORBIDDEN', 'M_INVITE_BLOCKED'])
 /** What says that a room is of a version that one of the servers does not know. */
 const INCOMPATIBLE = new Set(['M_INCOMPATIBLE_ROOM_VERSION', 'M_UNSUPPORTED_ROOM_VERSION'])
-const UNABLE = new Set(['M_UNABLE_TO_AUTHORISE_JOIN', 'M_UNABLE_TO_GRANT_JOIN'])
+/** What says that the request was wrong, which was not the client's; or that the client's own session is. */
+const NOT_FOR_CLIENTS =
+  /^M_(MISSING_PARAM|INVALID_PARAM|BAD_JSON|NOT_JSON|UNKNOWN|UNRECOGNIZED|UNKNOWN_TOKEN|MISSING_TOKEN|UNAUTHORIZED|USER_\w+)$/
 
 /** What an answer other than a good one means. Server-server API, the errors of "Joining Rooms" and what is like it. */
 export function refusalOf(server: ServerName, answer: FederationAnswer): Refusal {
-  if (answer.kind === 'failure' || !isObject(answer.body)) return { kind: 'failed' }
-  const { status, body } = answer
-  const errcode = typeof body.errcode === 'string' ? body.errcode : ''
-  if ((status === 404 || status === 405) && errcode === 'M_UNRECOGNIZED') return { kind: 'unrecognized' }
+  if (answer.kind === 'failure') return { kind: 'failed' }
+  const { status } = answer
+  const body = isObject(answer.body) ? answer.body : {}
+  const errcode = typeof body.errcode === 'string' && /^[A-Z0-9_.]{1,100}$/.test(body.errcode) ? body.errcode : ''
+  const isNoEndpoint = errcode === 'M_UNRECOGNIZED' || errcode === ''
+  if ((status === 404 || status === 405) && isNoEndpoint) return { kind: 'unrecognized' }
   const words = typeof body.error === 'string' ? cleanText(body.error) : 'refused'
+  const fields = typeof body.room_version === 'string' ? { room_version: cleanText(body.room_version) } : {}
   const refused = (status: number, errcode: string): Refusal => ({
     kind: 'refused',
-    error: new MatrixError(status, errcode, `${server}: ${words}`),
+    error: new MatrixError(status, errcode, `${server}: ${words}`, INCOMPATIBLE.has(errcode) ? { fields } : {}),
   })
   if (status === 403) return refused(403, FORBIDDEN.has(errcode) ? errcode : 'M_FORBIDDEN')
   if (status === 404) return refused(404, 'M_NOT_FOUND')
-  if (status === 400 && (INCOMPATIBLE.has(errcode) || UNABLE.has(errcode))) return refused(400, errcode)
+  if (status === 400 && errcode !== '' && !NOT_FOR_CLIENTS.test(errcode)) return refused(400, errcode)
   return { kind: 'failed' }
 }
 

@@ -7,6 +7,7 @@ import { append } from '../append.ts'
 import { storeOutliers } from '../outliers.ts'
 import type { RoomParts } from '../ports.ts'
 import type { RoomWriter, WritableRoom } from '../writable-room.ts'
+import { seeOut } from './guest-access.ts'
 import { deliver, type Outsider, prepare, throughServers } from './handshake.ts'
 import { type JoinedRoom, readJoinAnswer } from './join-answer.ts'
 import type { Refusal } from './refusal.ts'
@@ -19,6 +20,7 @@ const ENDPOINTS = ['v2/send_join', 'v1/send_join']
  * Joins a room with the help of one of these servers. A join that fails leaves nothing behind. Server-server API, "Joining
  * Rooms".
  * @param content of the membership event
+ * @param isGuest whether the user leaves at once where guests may not be
  */
 export async function joinThrough(
   parts: RoomParts,
@@ -26,6 +28,7 @@ export async function joinThrough(
   servers: readonly ServerName[],
   outsider: Outsider,
   content: JsonObject,
+  isGuest: boolean,
 ): Promise<EventId> {
   return throughServers(servers, async (server) => {
     const prepared = await prepare(parts, server, 'join', outsider, content)
@@ -39,7 +42,11 @@ export async function joinThrough(
       parts.log.warn({ server, roomId, reason: joined.invalid }, 'what a server answered to a join cannot be used')
       return { kind: 'failed' } satisfies Refusal
     }
-    await writer.writeNew(outsider.roomId, version, (room) => enter(parts, room, joined))
+    await writer.writeNew(outsider.roomId, version, async (room) => {
+      await enter(parts, room, joined)
+      // Whether guests are let in can be seen from within alone.
+      if (isGuest) await seeOut(parts, room, [outsider.userId])
+    })
     return { done: joined.event.eventId }
   })
 }

@@ -97,6 +97,7 @@ function restartable(build: () => Promise<Homeserver>): RestartableServer {
 function sharedRoomsOf(members: ReadonlySet<string>): SharedRooms {
   return {
     sharing: async (_db, userId, others) => new Set(others.filter((other) => other !== userId && members.has(other))),
+    wakeKeys: async () => [...members],
     localUsers: async () => [...members] as UserId[],
     movements: async () => ({ met: [], parted: [] }),
     servers: async (_db, userId) =>

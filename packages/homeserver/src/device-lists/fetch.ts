@@ -12,7 +12,7 @@ import type { Suspicion } from './suspicion.ts'
 export type FetchManner = { insist: boolean; admit?: (address: string) => Promise<boolean> }
 
 /** What fetches share. */
-export type FetchTools = { signal: AbortSignal; flights: Flights; suspect: Suspicion['suspect'] }
+export type FetchTools = { flights: Flights; suspect: Suspicion['suspect'] }
 
 /** What the end of a fetch says about its server: may more lists be fetched from it right away? */
 export type ServerVerdict = 'goes on' | 'held back'
@@ -29,7 +29,7 @@ export async function fetchList(
 ): Promise<ServerVerdict> {
   const { store, settings, transport, log, metrics } = parts
   const lease = { userId: row.user_id, gen: row.lease_gen!, until: row.lease_until! }
-  const answer = await tools.flights.fly(row.server_name, settings.fetchTimeout, tools.signal, (again, signal) =>
+  const answer = await tools.flights.fly(row.server_name, settings.fetchTimeout, (again, signal) =>
     transport.request(row.server_name, {
       method: 'GET',
       path: `/_matrix/federation/v1/user/devices/${encodeURIComponent(row.user_id)}`,

@@ -11,12 +11,14 @@ export type Flights = {
    * for a part of its time, or when the server shows that it is there: so that a server that has come back is noticed before
    * the request that it has forgotten runs out. The first answer counts.
    */
-  fly(serverName: ServerName, timeoutMs: number, signal: AbortSignal, ask: Ask): Promise<FederationAnswer>
+  fly(serverName: ServerName, timeoutMs: number, ask: Ask): Promise<FederationAnswer>
+  /** Breaks all requests off. */
+  stop(): void
   /** The server has spoken. */
   nudge(serverName: ServerName): void
 }
 
-type Flight = { newestAt: number; again(): void }
+type Flight = { newestAt: number; again(): void; end(): void }
 
 /** A request is made again after this part of its time, and after twice this part. */
 const PART = 0.4
@@ -39,22 +41,28 @@ export function createFlights(clock: Clock): Flights {
 
   return {
     nudge: (serverName) => askOldestAgain(serverName, HUNG_MS),
-    async fly(serverName, timeoutMs, signal, ask) {
-      const done = new AbortController()
+    stop() {
+      for (const flights of underWay.values()) for (const flight of flights) flight.end()
+    },
+    async fly(serverName, timeoutMs, ask) {
       const { promise, resolve, reject } = Promise.withResolvers<FederationAnswer>()
-      let second = new AbortController()
+      const first = new AbortController()
+      let second: AbortController | undefined
       const flight: Flight = {
         newestAt: clock.now(),
         again() {
           // One beside the first at most: a later one takes the place of the one before.
-          second.abort()
+          second?.abort()
           second = new AbortController()
           flight.newestAt = clock.now()
-          const { signal: own } = second
-          ask(true, AbortSignal.any([signal, done.signal, own])).then((answer) => {
+          ask(true, second.signal).then((answer) => {
             const asked = answer.kind === 'answer' || !['aborted', 'backed_off', 'limited'].includes(answer.failure)
-            if (asked && !own.aborted) resolve(answer)
+            if (asked) resolve(answer)
           }, reject)
+        },
+        end() {
+          first.abort()
+          second?.abort()
         },
       }
       const flights = underWay.get(serverName) ?? new Set()
@@ -64,7 +72,7 @@ export function createFlights(clock: Clock): Flights {
           if (oldest(serverName) === flight) flight.again()
         }),
       )
-      ask(false, AbortSignal.any([signal, done.signal])).then(resolve, reject)
+      ask(false, first.signal).then(resolve, reject)
       try {
         const answer = await promise
         flights.delete(flight)
@@ -74,7 +82,8 @@ export function createFlights(clock: Clock): Flights {
         for (const cancel of timers) cancel()
         flights.delete(flight)
         if (flights.size === 0 && underWay.get(serverName) === flights) underWay.delete(serverName)
-        done.abort()
+        // Whichever of the two is still under way is of no use any more.
+        if (second) flight.end()
       }
     },
   }

@@ -83,7 +83,7 @@ export async function storeList(
     const requesters = await endWaiting(tx.db, userId)
     tx.wake([attemptEnded(userId)])
     const changed = differs && current.tracked === 1
-    if (changed) tx.wake(await sharedRooms.localUsers(tx.db, [userId]))
+    if (changed) tx.wake(await sharedRooms.wakeKeys(tx.db, [userId]))
     if (changed) await addChanges(tx.db, await tx.position(), [userId])
     if (requesters.length > 0) await tellRequesters(tx, requesters, userId)
     tx.afterCommit(() => {

@@ -41,7 +41,7 @@ export function createOutgoing(parts: {
 
   /** Tells those of our users who share a room with `userId`, and `userId`'s own devices. */
   async function tellLocally(tx: Tx, userId: UserId): Promise<void> {
-    tx.wake([userId, ...(await sharedRooms.localUsers(tx.db, [userId]))])
+    tx.wake([userId, ...(await sharedRooms.wakeKeys(tx.db, [userId]))])
     await addChanges(tx.db, await tx.position(), [userId])
   }
 

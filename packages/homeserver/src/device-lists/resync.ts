@@ -50,7 +50,7 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
   const servers = new Map<ServerName, Lanes>()
   const running = new Set<Promise<unknown>>()
   const stopping = new AbortController()
-  const tools: FetchTools = { signal: stopping.signal, flights, suspect }
+  const tools: FetchTools = { flights, suspect }
   // Asked at every inbound request, so it is kept in memory: servers whose lists wait, and those just heard from.
   let waiting = new Set<ServerName>()
   const heard = new Map<ServerName, { cancel: Cancel; again: boolean }>()
@@ -159,6 +159,7 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
     },
     async stop() {
       stopping.abort()
+      flights.stop()
       for (const { cancel } of heard.values()) cancel()
       await loop.stop()
       while (running.size > 0) await Promise.allSettled([...running])

@@ -8,13 +8,15 @@ import type { Db } from '../storage/store.ts'
 export type SharedRooms = {
   /** Which of `others` share a room with `userId`; the user itself never counts. */
   sharing(db: Db, userId: UserId, others: readonly UserId[]): Promise<Set<UserId>>
-  /** Our own users who share a room with any of `userIds`, who may be local or remote. */
-  localUsers(db: Db, userIds: readonly UserId[]): Promise<UserId[]>
+  /** What the long polls wait on of our own users who share a room with any of `userIds`: their IDs, or those of their rooms. */
+  wakeKeys(db: Db, userIds: readonly UserId[]): Promise<string[]>
   /**
    * Who came to share a room with our `userId` between two positions of the stream (everybody in a room that the user
    * joined), and who may have ceased to: all who parted in some room, whether or not another one is shared.
    */
   movements(db: Db, userId: UserId, after: number, upTo: number): Promise<{ met: UserId[]; parted: UserId[] }>
+  /** Our own users who share a room with any of `userIds`, who may be local or remote. */
+  localUsers(db: Db, userIds: readonly UserId[]): Promise<UserId[]>
   /** The other servers that have a user who shares a room with our `userId`. */
   servers(db: Db, userId: UserId): Promise<ServerName[]>
   /** Whoever is in an encrypted room with our `userId`, of any server. */

@@ -54,7 +54,7 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
         }
       }
       if (changed.length > 0) {
-        tx.wake(await sharedRooms.localUsers(tx.db, changed))
+        tx.wake(await sharedRooms.wakeKeys(tx.db, changed))
         await addChanges(tx.db, await tx.position(), changed)
       }
       if (doubted) tx.afterCommit(() => resync.wake(origin))

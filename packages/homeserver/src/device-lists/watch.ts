@@ -75,6 +75,7 @@ export function createWatch(parts: EngineParts): Watch {
     stopWatching: loop.stop,
     async *watch(userId, signal, mayWatch) {
       const known = new Map<UserId, string>()
+      let isFirst = true
       while (!signal.aborted && (await mayWatch())) {
         const woken = Promise.withResolvers<void>()
         const onSteps = (userIds: ReadonlySet<UserId>) => {
@@ -88,9 +89,9 @@ export function createWatch(parts: EngineParts): Watch {
         const onAbort = () => woken.resolve()
         signal.addEventListener('abort', onAbort, { once: true })
         try {
-          const isFirst = known.size === 0
           const news = newsOf(await companyLists(userId), known)
           yield isFirst || news.lists.length + news.removed.length > 0 ? news : undefined
+          isFirst = false
           if (!signal.aborted) await woken.promise
         } finally {
           watchers.delete(onSteps)

@@ -1,6 +1,12 @@
 import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import { usersInEncryptedRoomsWith, usersWithActiveCompany } from '../storage/encrypted-rooms.ts'
-import { joinedMemberIds, localUsersSharingWith, serversSharingWith, usersSharingWith } from '../storage/memberships.ts'
+import {
+  joinedMemberIds,
+  localUsersSharingWith,
+  roomsOfAny,
+  serversSharingWith,
+  usersSharingWith,
+} from '../storage/memberships.ts'
 import { membershipChangesOf, type StateChange, stateChangesBetween } from '../storage/room-state.ts'
 import type { Db } from '../storage/store.ts'
 import { movementsAround } from '../storage/sync-rooms.ts'
@@ -38,6 +44,8 @@ export function sharedRooms(serverName: ServerName) {
       parted.delete(userId)
       return { met: [...met], parted: [...parted] }
     },
+    // Long polls wait on their rooms: a room with thousands of our users in it is one key.
+    wakeKeys: (db: Db, userIds: readonly UserId[]): Promise<RoomId[]> => roomsOfAny(db, userIds),
     localUsers: (db: Db, userIds: readonly UserId[]): Promise<UserId[]> => localUsersSharingWith(db, userIds),
     async servers(db: Db, userId: UserId): Promise<ServerName[]> {
       return (await serversSharingWith(db, userId)).filter((server) => server !== serverName)

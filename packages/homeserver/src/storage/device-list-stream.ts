@@ -68,8 +68,20 @@ export async function forgetWaiters(db: Db, before: number): Promise<void> {
   await db.deleteFrom('device_list_waiters').where('asked_at', '<', before).execute()
 }
 
+const insertChange = prepared<{ position: number; userId: UserId }>((db, value) =>
+  db
+    .insertInto('device_list_changes')
+    .values({ position: value('position'), user_id: value('userId') })
+    .onConflict((conflict) => conflict.doNothing()),
+)
+
 /** Tells everybody who shares a room with one of these users, and the users themselves. */
 export async function addChanges(db: Db, position: number, userIds: readonly UserId[]): Promise<void> {
+  const [userId] = userIds
+  if (userId !== undefined && userIds.length === 1) {
+    await insertChange(db, { position, userId })
+    return
+  }
   await db
     .insertInto('device_list_changes')
     .values(userIds.map((user_id) => ({ position, user_id })))

@@ -69,11 +69,19 @@ export async function listStates(db: Db, userIds: readonly UserId[]): Promise<Ma
   return new Map(rows.map((row) => [row.user_id, row]))
 }
 
+const selectRowsForUpdate = prepared<{ userIds: string }, LedgerRow>((db, value) => {
+  const query = db
+    .selectFrom('device_lists')
+    .selectAll()
+    .where(isOneOf(db, 'user_id', value('userIds')))
+    .orderBy('user_id')
+  return isPostgres(db) ? query.forUpdate() : query
+})
+
 /** Many rows, kept from being changed by others until the transaction ends. */
 export async function lockedRows(db: Db, userIds: readonly UserId[]): Promise<Map<UserId, LedgerRow>> {
   if (userIds.length === 0) return new Map()
-  const query = db.selectFrom('device_lists').selectAll().where('user_id', 'in', userIds).orderBy('user_id')
-  const rows = await (isPostgres(db) ? query.forUpdate() : query).execute()
+  const { rows } = await selectRowsForUpdate(db, { userIds: JSON.stringify(userIds) })
   return new Map(rows.map((row) => [row.user_id, row]))
 }
 

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { type RoomId, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
-import { prepared } from './prepared.ts'
+import { isOneOf, prepared } from './prepared.ts'
 import type { Membership, MembershipsTable } from './room-tables.ts'
 import type { Db } from './store.ts'
 
@@ -259,6 +259,21 @@ export async function localUsersSharingWith(db: Db, userIds: readonly UserId[]):
     for (const row of rows) found.add(row.user_id)
   }
   return [...found]
+}
+
+const selectRoomsOfAny = prepared<{ userIds: string }, { room_id: RoomId }>((db, value) =>
+  db
+    .selectFrom('memberships')
+    .select('room_id')
+    .distinct()
+    .where(isOneOf(db, 'user_id', value('userIds')))
+    .where('membership', '=', 'join'),
+)
+
+/** The rooms that any of these users is in. */
+export async function roomsOfAny(db: Db, userIds: readonly UserId[]): Promise<RoomId[]> {
+  const { rows } = await selectRoomsOfAny(db, { userIds: JSON.stringify(userIds) })
+  return rows.map((row) => row.room_id)
 }
 
 /** The servers that have a user in a room that `userId` is in. */

@@ -1,28 +1,37 @@
 import type { ServerName } from '../matrix/ids.ts'
+import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
+
+const selectResponse = prepared<{ origin: ServerName; txnId: string }, { response: string }>((db, value) =>
+  db
+    .selectFrom('received_transactions')
+    .select('response')
+    .where('origin', '=', value('origin'))
+    .where('txn_id', '=', value('txnId')),
+)
 
 /** What was answered to a transaction, as JSON text; `undefined` if it was not received yet. */
 export async function receivedResponse(db: Db, origin: ServerName, txnId: string): Promise<string | undefined> {
-  const row = await db
-    .selectFrom('received_transactions')
-    .select('response')
-    .where('origin', '=', origin)
-    .where('txn_id', '=', txnId)
-    .executeTakeFirst()
-  return row?.response
+  return (await selectResponse(db, { origin, txnId })).rows[0]?.response
 }
 
-/** Remembers what was answered. @param now epoch ms */
-export async function saveResponse(
-  db: Db,
-  received: { origin: ServerName; txnId: string; response: string; now: number },
-): Promise<void> {
-  const { origin, txnId, response, now } = received
-  await db
+type Received = { origin: ServerName; txnId: string; response: string; now: number }
+
+const insertResponse = prepared<Received>((db, value) =>
+  db
     .insertInto('received_transactions')
-    .values({ origin, txn_id: txnId, response, received_at: now })
-    .onConflict((conflict) => conflict.doNothing())
-    .execute()
+    .values({
+      origin: value('origin'),
+      txn_id: value('txnId'),
+      response: value('response'),
+      received_at: value('now'),
+    })
+    .onConflict((conflict) => conflict.doNothing()),
+)
+
+/** Remembers what was answered. @param now epoch ms */
+export async function saveResponse(db: Db, received: Received): Promise<void> {
+  await insertResponse(db, received)
 }
 
 /** Forgets transactions received before `before` (epoch ms). */

@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import { createMetrics } from '../../src/http/ops/metrics.ts'
-import { forEachDatabase, onSqlite } from '../support/databases.ts'
+import { forEachDatabase, onSqlite, type TestDatabase } from '../support/databases.ts'
 import * as answers from '../support/remote-answers.ts'
 import type { TestClient } from '../support/test-client.ts'
 import type { TestServer } from '../support/test-server.ts'
@@ -45,6 +45,16 @@ async function openStream(server: TestServer, client: TestClient) {
   }
 }
 
+/** Alice and bob share an encrypted room. */
+async function encryptedFriends(database: TestDatabase): Promise<AliceAndBob> {
+  const world = await friends(database)
+  const { body } = await world.alice.request('GET', '/joined_rooms')
+  const path = `/rooms/${encodeURIComponent(body.joined_rooms[0])}/state/m.room.encryption`
+  await world.alice.request('PUT', path, { algorithm: 'm.megolm.v1.aes-sha2' })
+  await world.alice.sync()
+  return world
+}
+
 async function adminOf({ servers }: AliceAndBob): Promise<TestClient> {
   const root = await servers.hs1.register('root')
   const { store } = servers.hs1.homeserver.ctx
@@ -59,7 +69,7 @@ async function adminOf({ servers }: AliceAndBob): Promise<TestClient> {
 forEachDatabase((database) => {
   describe('everybody', () => {
     test('is shown the lists of those with whom they share encrypted rooms, and nobody else', async () => {
-      const { alice, bob, far, servers, settle } = await friends(database)
+      const { alice, bob, far, servers, settle } = await encryptedFriends(database)
       const carol = await servers.hs1.register('carol')
       assert.deepEqual((await carol.request('GET', LISTS)).body, { lists: [] })
       const { body } = await alice.request('GET', LISTS)
@@ -76,7 +86,7 @@ forEachDatabase((database) => {
     })
 
     test('may follow them as a stream, which ends with the session', async () => {
-      const world = await friends(database)
+      const world = await encryptedFriends(database)
       const { alice, bob, far, rooms, servers, settle, advance } = world
       const stream = await openStream(servers.hs1, alice)
       await settle()
@@ -102,7 +112,7 @@ forEachDatabase((database) => {
     })
 
     test('may have a few streams, and none with a token in the address', async () => {
-      const { alice, servers, settle, advance } = await friends(database)
+      const { alice, servers, settle, advance } = await encryptedFriends(database)
       const second = await alice.login('SECOND')
       for (let n = 0; n < 4; n++) await openStream(servers.hs1, alice)
       await openStream(servers.hs1, second)

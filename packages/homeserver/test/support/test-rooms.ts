@@ -70,6 +70,9 @@ export function createTestRooms(): TestRooms {
       await change(() => rooms.delete(room))
     },
     of: (serverName) => ({
+      wakeKeys(db, userIds) {
+        return this.localUsers(db, userIds)
+      },
       async sharing(_db, userId, others) {
         const there = company(userId)
         return new Set(others.filter((other) => other !== userId && there.has(other)))

@@ -11,6 +11,7 @@ import type { Logger } from './platform/logger.ts'
 import type { Random } from './platform/random.ts'
 import type { Rooms } from './rooms/rooms.ts'
 import type { Store } from './storage/store.ts'
+import type { OldSync } from './sync/old-sync.ts'
 import type { Sync } from './sync/sync.ts'
 import type { ToDevice } from './to-device/to-device.ts'
 import type { Users } from './users/users.ts'
@@ -37,4 +38,5 @@ export type Context = {
   media: Media
   ephemeral: Ephemeral
   sync: Sync
+  oldSync: OldSync
 }

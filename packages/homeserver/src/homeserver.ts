@@ -39,6 +39,8 @@ import { oneTimeKeyCounts, unusedFallbackKeyTypes } from './storage/one-time-key
 import { settleServerName } from './storage/server-info.ts'
 import { cleanUpLimits } from './storage/shared-limits.ts'
 import { openStore, type Tx } from './storage/store.ts'
+import { createOldSync } from './sync/old-sync.ts'
+import type { SyncSources } from './sync/ports.ts'
 import { createSync } from './sync/sync.ts'
 import { createToDevice } from './to-device/to-device.ts'
 import { createUsers } from './users/users.ts'
@@ -254,7 +256,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       ...Object.entries(ephemeral.receive),
     ]),
   })
-  const sync = createSync(store, clock, {
+  const syncSources: SyncSources = {
     accountData: users.accountDataEvents,
     deviceLists: deviceLists.news,
     toDevice: toDevice.read,
@@ -269,6 +271,11 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       roomAccountDataSince: users.roomAccountDataSince,
       unreadCounts: users.notifications.unreadCounts,
     },
+  }
+  const sync = createSync(store, clock, syncSources)
+  const oldSync = createOldSync(store, clock, sync, syncSources, {
+    ...rooms.reading,
+    requireReadable: rooms.syncSource.requireReadable,
   })
   const media = createMedia({
     store,
@@ -318,6 +325,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
     media,
     ephemeral,
     sync,
+    oldSync,
   }
   const app = await createApp(ctx)
 

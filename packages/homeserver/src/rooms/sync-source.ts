@@ -1,13 +1,16 @@
 import type { StateMap } from '../matrix/events.ts'
-import type { UserId } from '../matrix/ids.ts'
+import type { RoomId, UserId } from '../matrix/ids.ts'
 import type { EventRow } from '../storage/events.ts'
 import type { Db } from '../storage/store.ts'
 import type { ClientEvent } from './client-event.ts'
 import { clientEvents, clientState } from './client-events.ts'
 import { formatPlace, placeBefore } from './pagination-token.ts'
 import type { RoomParts } from './ports.ts'
+import { accessRoom } from './room-access.ts'
 import { ignoredBy, type Viewer } from './viewers.ts'
 import { type SeenEvent, seenEvents } from './visibility.ts'
+
+type Requester = Pick<Viewer, 'userId' | 'deviceId'>
 
 /** How `/sync` looks at events of rooms, and shows them. */
 export type SyncSource = {
@@ -19,6 +22,8 @@ export type SyncSource = {
   clientState(db: Db, viewer: Viewer, rows: readonly EventRow[]): Promise<ClientEvent[]>
   /** The state in a state group. */
   state(db: Db, group: number): Promise<StateMap>
+  /** @throws `M_FORBIDDEN` unless the user may read the room, or some of its events */
+  requireReadable(requester: Requester, roomId: RoomId): Promise<void>
   /** The token for `/messages` that stands right before an event. */
   tokenBefore(row: EventRow): string
 }
@@ -30,6 +35,9 @@ export function createSyncSource(parts: RoomParts): SyncSource {
     clientEvents: (db, viewer, seen, bundled) => clientEvents(parts, db, viewer, seen, { withRoomId: false, bundled }),
     clientState: (db, viewer, rows) => clientState(parts, db, viewer, rows, { withRoomId: false }),
     state: async (db, group) => (await parts.states.load(db, group)).map,
+    async requireReadable(requester, roomId) {
+      await accessRoom(parts, parts.store.db, requester, roomId, { forEvents: true })
+    },
     tokenBefore: (row) => formatPlace(placeBefore(row)),
   }
 }

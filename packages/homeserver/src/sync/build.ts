@@ -19,6 +19,8 @@ export type Question = {
   fullState: boolean
   /** Whether state is wanted as of the end of timelines and not as of their beginning. */
   stateAfter: boolean
+  /** Whether nothing is wanted of the history of rooms that the user has come to. */
+  onlyNew?: boolean
   filter: SyncFilter
 }
 
@@ -57,7 +59,7 @@ export async function buildSync(
   sources: SyncSources,
   memory: SyncMemory,
   device: Device,
-  { since, fullState, stateAfter, filter }: Question,
+  { since, fullState, stateAfter, onlyNew = false, filter }: Question,
 ): Promise<SyncResponse> {
   const upTo = await store.position()
   // A token ahead of the stream is from a database that was restored: everything may have changed.
@@ -77,7 +79,7 @@ export async function buildSync(
     sentMembers: memory.sentMembers.of(device, after === 0 ? undefined : after),
   }
   const standing = await standingOf(store, memory, userId, { after, fullState }, upTo)
-  const { rooms, arrivals } = await buildRooms(scope, sources, memory, device, standing, { after, fullState })
+  const { rooms, arrivals } = await buildRooms(scope, sources, memory, device, standing, { after, fullState, onlyNew })
   return {
     next_batch: formatToken({ position: upTo, toDevice: messages.position }),
     account_data: { events: filterEvents(accountData, filter.account_data) },

@@ -21,8 +21,11 @@ export type JoinedRoom = {
   unread_thread_notifications?: Record<string, UnreadCounts>
 }
 
-/** Since when, and whether all of the state is wanted whatever the client has. */
-export type Since = { after: number; fullState: boolean }
+/**
+ * Since when; whether all of the state is wanted whatever the client has; whether nothing is wanted of the history of
+ * rooms that the user has come to.
+ */
+export type Since = { after: number; fullState: boolean; onlyNew?: boolean }
 
 /**
  * What there is of the rooms that a user is in. Client-server API, "Syncing", `rooms.join`.
@@ -33,7 +36,7 @@ export async function joinedRooms(
   chunks: Chunks,
   ephemeral: SyncEphemeral,
   standing: Standing,
-  { after, fullState }: Since,
+  { after, fullState, onlyNew = false }: Since,
 ): Promise<{ rooms: Record<RoomId, JoinedRoom>; arrivals: UserId[] }> {
   const { db, upTo, filter, viewer } = scope
   const isWanted = (roomId: RoomId) => includesRoom(filter.room, roomId)
@@ -42,7 +45,7 @@ export async function joinedRooms(
   const known = after === 0 ? [] : await chunks.changedRooms(db, standing.joined, { after, upTo })
   const ongoing = known.filter((roomId) => isWanted(roomId) && !standing.newlyJoined.has(roomId))
 
-  const { views, changes } = await viewsOf(scope, chunks, { after, fullState, joined, fresh, ongoing })
+  const { views, changes } = await viewsOf(scope, chunks, { after, fullState, onlyNew, joined, fresh, ongoing })
   const whole = views.flatMap(({ roomId, state }) => (state === 'now' ? roomId : []))
   const renamed = [...changes].flatMap(([roomId, all]) => (changesSummary(all) ? roomId : []))
   const told = await summaries(db, viewer.userId, [...new Set([...whole, ...renamed])])
@@ -87,16 +90,22 @@ type Wanted = Since & { joined: readonly RoomId[]; fresh: readonly RoomId[]; ong
 async function viewsOf(
   { db, upTo, filter }: Scope,
   chunks: Chunks,
-  { after, fullState, joined, fresh, ongoing }: Wanted,
+  { after, fullState, onlyNew, joined, fresh, ongoing }: Wanted,
 ): Promise<{ views: View[]; changes: Map<RoomId, readonly StateChange[]> }> {
   const limit = timelineLimit(filter) + 1
   const newest = await newestEvents(
     db,
-    fresh.map((roomId) => ({ roomId, after: 0, upTo, limit })),
+    fresh.map((roomId) => ({ roomId, after: onlyNew ? after : 0, upTo, limit })),
   )
   const read = await chunks.read(db, ongoing, { after, upTo }, limit)
   const views: View[] = fresh.map((roomId) => {
-    return { roomId, after: 0, rows: newest.get(roomId)!, begins: after === 0 ? 'first' : 'again', state: 'now' }
+    return {
+      roomId,
+      after: onlyNew ? after : 0,
+      rows: newest.get(roomId)!,
+      begins: after === 0 ? 'first' : 'again',
+      state: 'now',
+    }
   })
   for (const [roomId, { rows, changes, areRelatedTo }] of read) {
     views.push({ roomId, after, rows, areRelatedTo, state: fullState ? 'now' : { changes } })

@@ -20,6 +20,7 @@ import { listPublicRooms } from './list-public-rooms.ts'
 import { login } from './login.ts'
 import { logout } from './logout.ts'
 import { notifications } from './notifications.ts'
+import { oldSyncRoutes } from './old-sync.ts'
 import { presence } from './presence.ts'
 import { profile } from './profile.ts'
 import { pushRules } from './pushrules.ts'
@@ -95,6 +96,7 @@ export function clientApi(app: App, ctx: Context): void {
   search(app, ctx)
   reportContent(app, ctx)
   syncRoutes(app, ctx)
+  oldSyncRoutes(app, ctx)
   thirdPartyNetworks(app, ctx)
   voip(app, ctx)
   deviceListRefresh(app, ctx)

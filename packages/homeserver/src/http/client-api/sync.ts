@@ -1,3 +1,4 @@
+import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import type { Context } from '../../context.ts'
 import { badJson, invalidParam } from '../../matrix/errors.ts'
@@ -37,40 +38,45 @@ export function syncRoutes(app: App, ctx: Context): void {
       } = request.query
       if (!isPresence(presence)) throw invalidParam('set_presence is none of online, unavailable and offline')
       const timeoutMs = Math.min(milliseconds(timeout), MAX_TIMEOUT_MS)
-      const gone = new AbortController()
-      // Whoever got their answer is not gone.
-      reply.raw.once('close', () => reply.raw.writableFinished || gone.abort())
       await ctx.ephemeral.syncing(request.requester, presence, timeoutMs)
       return ctx.sync(request.requester, {
-        since: since === undefined || since === '' ? undefined : token(since, 'since'),
+        since: since === undefined || since === '' ? undefined : syncToken(since, 'since'),
         timeoutMs,
         fullState: fullState === 'true',
         stateAfter: stateAfter === 'true',
         filter: await filterOf(ctx, request.requester.userId, filter),
-        signal: AbortSignal.any([gone.signal, ctx.shutdown]),
+        signal: clientGone(reply, ctx),
       })
     })
 
     app.get(`${prefix}/keys/changes`, { schema: changesSchema }, async (request) => {
       const { from, to } = request.query
       const newest = await ctx.store.position()
-      const after = token(from, 'from').position
+      const after = syncToken(from, 'from').position
       // The specification calls `to` a hint; here it counts.
-      const upTo = to === undefined || to === '' ? newest : Math.min(token(to, 'to').position, newest)
+      const upTo = to === undefined || to === '' ? newest : Math.min(syncToken(to, 'to').position, newest)
       return ctx.deviceLists.news(request.requester.userId, after, upTo)
     })
   }
 }
 
+/** Aborted when the client no longer waits for its answer, or the server stops. */
+export function clientGone({ raw }: FastifyReply, { shutdown }: Context): AbortSignal {
+  const gone = new AbortController()
+  // Whoever got their answer is not gone.
+  raw.once('close', () => raw.writableFinished || gone.abort())
+  return AbortSignal.any([gone.signal, shutdown])
+}
+
 const isPresence = (value: string) => value === 'online' || value === 'unavailable' || value === 'offline'
 
-function token(value: string, name: string): SyncToken {
+export function syncToken(value: string, name: string): SyncToken {
   const parsed = parseToken(value)
   if (!parsed) throw invalidParam(`${name} is not a token of this server`)
   return parsed
 }
 
-function milliseconds(timeout: string | undefined): number {
+export function milliseconds(timeout: string | undefined): number {
   if (timeout === undefined || timeout === '') return 0
   if (!/^[0-9]{1,12}$/.test(timeout)) throw invalidParam('timeout is not a number of milliseconds')
   return Number(timeout)

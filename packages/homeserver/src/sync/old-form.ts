@@ -48,7 +48,7 @@ export function oldRooms({ rooms, next_batch: end }: SyncResponse, published: Re
       membership: Object.hasOwn(rooms.join, roomId) ? 'join' : departure(chunk),
       messages: { chunk, start: room.timeline.prev_batch, end },
       state: events(room.state_after),
-      account_data: events(room.account_data),
+      account_data: room.account_data.events,
       ...visibility(roomId),
     })
   }

@@ -18,7 +18,7 @@ export type OldSync = {
   initialSync(
     device: Device,
     query: { limit: number; archived: boolean },
-  ): Promise<{ end: string; rooms: OldRoom[]; presence: OldEvent[]; receipts: OldEvent[]; account_data: OldEvent[] }>
+  ): Promise<{ end: string; rooms: OldRoom[]; presence: OldEvent[]; receipts: OldEvent[]; account_data: object[] }>
   /** `GET /events`: what happens from a token on, or from now. */
   events(device: Device, query: Waiting): Promise<Chunk>
   /** The same of one room that the user need not be in. @throws `M_FORBIDDEN` if they may not read it */
@@ -69,7 +69,8 @@ export function createOldSync(
         rooms: oldRooms(response, await published(store, roomIds)),
         presence: response.presence.events.map((event) => oldEvent(event)),
         receipts: oldReceipts(response),
-        account_data: response.account_data.events.map((event) => oldEvent(event)),
+        // Push rules were not yet account data.
+        account_data: response.account_data.events.filter(({ type }) => type !== 'm.push_rules'),
       }
     },
 
@@ -134,7 +135,7 @@ export function createOldSync(
         },
         presence: isJoined ? (await presenceIn(store, sources, roomId)).map((event) => oldEvent(event)) : [],
         receipts: [...receipts.values()].map((content) => oldEvent({ type: 'm.receipt', content }, roomId)),
-        account_data: (accountData.get(roomId) ?? []).map((event) => oldEvent(event)),
+        account_data: accountData.get(roomId) ?? [],
       }
     },
   }

@@ -57,6 +57,8 @@ export type SyncRooms = {
   ignoredBy(db: Db, userId: UserId): Promise<ReadonlySet<string>>
   /** Which of these events a viewer may see, in the same order. */
   seen(db: Db, viewer: Viewer, rows: readonly EventRow[]): Promise<SeenEvent[]>
+  /** State events that a viewer is shown whatever the history visibility says, since they are part of the state now. */
+  asSeen(db: Db, rows: readonly EventRow[]): Promise<SeenEvent[]>
   /**
    * Events as clients get them, without their room's ID, in the same order.
    * @param bundled whether what relates to them comes with them

@@ -1,8 +1,9 @@
-import type { RoomId } from '../matrix/ids.ts'
+import type { RoomId, UserId } from '../matrix/ids.ts'
 import { passesFilter, type RoomEventFilter } from '../matrix/room-event-filter.ts'
 import type { EventRow } from '../storage/events.ts'
+import { currentStateIds } from '../storage/room-state.ts'
 import type { Db } from '../storage/store.ts'
-import { newestEvents } from '../storage/sync-rooms.ts'
+import { memberEvents, newestEvents } from '../storage/sync-rooms.ts'
 import { includesRoom } from './filter.ts'
 import type { SeenEvent, SyncRooms, Viewer } from './ports.ts'
 
@@ -73,12 +74,48 @@ async function keepVisible(
     passesFilter(byRow, { type, sender, roomId, content: {} }),
   )
   if (candidates.length === 0) return
-  const seen = (await rooms.seen(db, viewer, candidates)).filter(({ event }) => passesFilter(filter, event))
+  const visible = await rooms.seen(db, viewer, candidates)
+  const known = await stateNow(rooms, db, viewer, candidates, visible)
+  const all = known.length === 0 ? visible : [...visible, ...known].sort((a, b) => a.row.position! - b.row.position!)
+  const seen = all.filter(({ event }) => passesFilter(filter, event))
   for (const [roomId, own] of Map.groupBy(seen, ({ row }) => row.room_id)) {
     const found = looking.get(roomId)!
     found.kept = [...own, ...found.kept]
   }
 }
+
+/**
+ * Of the events that history visibility hides: those that are the state now of rooms that the viewer is in. They are told
+ * of them in any case; without them, the timeline would not say when somebody came.
+ */
+async function stateNow(
+  rooms: SyncRooms,
+  db: Db,
+  viewer: Viewer,
+  candidates: readonly EventRow[],
+  visible: readonly SeenEvent[],
+): Promise<SeenEvent[]> {
+  if (visible.length === candidates.length) return []
+  const seen = new Set(visible.map(({ row }) => row.event_id))
+  const isIn = (roomId: RoomId) => viewer.joinedUntil.get(roomId) === Number.POSITIVE_INFINITY
+  const hidden = candidates.filter((row) => row.state_key !== null && !seen.has(row.event_id) && isIn(row.room_id))
+  if (hidden.length === 0) return []
+  const roomIds = [...new Set(hidden.map((row) => row.room_id))]
+  const [members, others] = [hidden.filter(isMember), hidden.filter((row) => !isMember(row))]
+  const userIds = [...new Set(members.map((row) => row.state_key as UserId))]
+  const now = new Set<string>()
+  for (const { event_id: eventId } of await memberEvents(db, roomIds, userIds)) now.add(eventId)
+  const types = [...new Set(others.map((row) => row.type))]
+  if (types.length > 0) {
+    for (const { event_id: eventId } of await currentStateIds(db, roomIds, types)) now.add(eventId)
+  }
+  return rooms.asSeen(
+    db,
+    hidden.filter((row) => now.has(row.event_id)),
+  )
+}
+
+const isMember = (row: EventRow) => row.type === 'm.room.member'
 
 async function lookFurther(
   rooms: SyncRooms,

@@ -158,6 +158,21 @@ forEachDatabase((database) => {
       assert.ok([...types(shown.timeline), ...types(shown.state)].includes('m.room.history_visibility'))
     })
 
+    test('of what history visibility hides, the state now is shown in its place, who came among it', async () => {
+      const { hs1, alice, bob, room } = await start(database)
+      const carol = await hs1.register('carol')
+      await room.change(bob, bob, 'join')
+      await room.set(alice, 'm.room.history_visibility', { history_visibility: 'joined' })
+      await bob.sync()
+      await room.change(bob, bob, 'leave')
+      await room.change(carol, carol, 'join')
+      await room.say(alice, 'hidden')
+      await room.change(bob, bob, 'join')
+      const { timeline } = (await bob.sync()).rooms.join[room.roomId]
+      assert.deepEqual(membersIn(timeline).slice(-2), [carol.userId, bob.userId])
+      assert.deepEqual(bodies({ timeline }), [])
+    })
+
     test('messages of ignored users, and their invitations, are left out', async () => {
       const { alice, bob, room } = await start(database)
       await room.change(bob, bob, 'join')
@@ -425,6 +440,63 @@ forEachDatabase((database) => {
       await room.change(bob, bob, 'join')
       const { ephemeral } = (await bob.sync()).rooms.join[room.roomId]
       assert.deepEqual(types(ephemeral), ['m.receipt'])
+    })
+  })
+
+  describe('what there was before /sync', () => {
+    const get = async (client: TestClient, path: string) => {
+      const { status, body } = await client.request('GET', path)
+      assert.equal(status, 200, JSON.stringify(body))
+      return body
+    }
+
+    test('initialSync has rooms, invitations and, if asked for, what was left', async () => {
+      const { alice, bob, room } = await start(database)
+      const [left, open] = [await testRoom(alice), await testRoom(alice)]
+      for (const one of [room, left]) await one.change(bob, bob, 'join')
+      await room.say(alice, 'hello')
+      await left.change(bob, bob, 'leave')
+      await open.change(alice, bob, 'invite')
+      const body = await get(bob, '/initialSync?limit=1&archived=true')
+      const found = new Map<string, Body>(body.rooms.map((one: Body) => [one.room_id, one]))
+      const joined = found.get(room.roomId)
+      assert.equal(joined.membership, 'join')
+      assert.deepEqual([joined.messages.chunk[0].content.body, joined.messages.chunk.length], ['hello', 1])
+      assert.ok(joined.state.some(({ type, room_id: id }: Body) => type === 'm.room.create' && id === room.roomId))
+      assert.equal(found.get(left.roomId).membership, 'leave')
+      assert.equal(found.get(open.roomId).invite.content.membership, 'invite')
+      const later = await get(bob, '/initialSync')
+      assert.equal(later.rooms.length, 2)
+      for (const limit of ['x', '-1'])
+        assert.equal((await bob.request('GET', `/initialSync?limit=${limit}`)).status, 400)
+    })
+
+    test('events waits for what happens, and has it alone', async () => {
+      const { alice, bob, room, settle } = await start(database)
+      await room.change(bob, bob, 'join')
+      const { end } = await get(bob, '/events?timeout=0')
+      const waiting = get(bob, `/events?from=${end}&timeout=30000`)
+      await settle()
+      await room.say(alice, 'hello')
+      const { chunk, end: next } = await waiting
+      const said = chunk.filter(({ type }: Body) => type === 'm.room.message')
+      assert.deepEqual([said.length, said[0].content.body, said[0].room_id], [1, 'hello', room.roomId])
+      const again = (await get(bob, `/events?from=${next}&timeout=0`)).chunk
+      assert.equal(again.filter(({ type }: Body) => type === 'm.room.message').length, 0)
+    })
+
+    test('the events of one room are for whoever may read it', async () => {
+      const { alice, bob, room, settle } = await start(database)
+      const path = `/events?room_id=${encodeURIComponent(room.roomId)}`
+      assert.equal((await bob.request('GET', `${path}&timeout=0`)).status, 403)
+      assert.equal((await bob.request('GET', `${room.path}/initialSync`)).status, 403)
+      await room.set(alice, 'm.room.history_visibility', { history_visibility: 'world_readable' })
+      const { messages, state, membership } = await get(bob, `${room.path}/initialSync`)
+      assert.deepEqual([membership, messages.chunk.length > 0, state.length > 0], ['leave', true, true])
+      const waiting = get(bob, `${path}&timeout=30000&from=${messages.end}`)
+      await settle()
+      await room.say(alice, 'hello')
+      assert.equal((await waiting).chunk[0].content.body, 'hello')
     })
   })
 

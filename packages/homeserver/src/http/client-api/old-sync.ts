@@ -23,6 +23,7 @@ export function oldSyncRoutes(app: App, ctx: Context): void {
   for (const path of clientPaths('/initialSync')) {
     app.get(path, { schema: initialSchema }, async ({ requester, query }) => {
       const archived = query.archived === 'true'
+      await ctx.ephemeral.syncing(requester, 'online', 0)
       return ctx.oldSync.initialSync(requester, { limit: limitOf(query.limit), archived })
     })
   }
@@ -39,6 +40,7 @@ export function oldSyncRoutes(app: App, ctx: Context): void {
         timeoutMs: Math.min(timeout === undefined ? DEFAULT_WAIT_MS : milliseconds(timeout), MAX_WAIT_MS),
         signal: clientGone(reply, ctx),
       }
+      await ctx.ephemeral.syncing(requester, 'online', waiting.timeoutMs)
       if (roomId === undefined) return ctx.oldSync.events(requester, waiting)
       return ctx.oldSync.eventsIn(requester, checkedRoomId(roomId), waiting)
     })

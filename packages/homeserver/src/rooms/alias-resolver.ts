@@ -14,9 +14,10 @@ export type AliasResolver = {
   /**
    * Looks an alias up, here or at its server.
    * @returns `undefined` if there is no such alias
+   * @param options.fresh whether its server is asked even if it was just now: for what is more than a look
    * @throws 502 `M_UNKNOWN` if its server cannot be asked
    */
-  resolve(alias: RoomAlias): Promise<ResolvedAlias | undefined>
+  resolve(alias: RoomAlias, options?: { fresh?: boolean }): Promise<ResolvedAlias | undefined>
   /** The same for other servers, who ask only for aliases that are ours. */
   resolveOwn(alias: RoomAlias): Promise<ResolvedAlias | undefined>
 }
@@ -58,9 +59,9 @@ export function createAliasResolver(parts: RoomParts): AliasResolver {
 
   return {
     resolveOwn,
-    async resolve(alias) {
+    async resolve(alias, { fresh = false } = {}) {
       if (serverNameOf(alias) === serverName) return resolveOwn(alias)
-      return known.get(alias) ?? asking.share(alias, () => ask(alias))
+      return (fresh ? undefined : known.get(alias)) ?? asking.share(alias, () => ask(alias))
     },
   }
 }

@@ -70,7 +70,7 @@ export function createMembers(
 
   async function roomOf(room: RoomId | RoomAlias): Promise<{ roomId: RoomId; servers: readonly ServerName[] }> {
     if (!isRoomAlias(room)) return { roomId: room, servers: [] }
-    const resolved = await resolveAlias(room)
+    const resolved = await resolveAlias(room, { fresh: true })
     if (!resolved) throw notFound('There is no room of this name')
     return resolved
   }

@@ -430,23 +430,6 @@ export async function roomsOfServer(
   return found
 }
 
-/** Those of the rooms that any of our users is in. */
-export async function residentAmong(db: Db, roomIds: readonly RoomId[]): Promise<Set<RoomId>> {
-  const found = new Set<RoomId>()
-  for (let start = 0; start < roomIds.length; start += 500) {
-    const rows = await db
-      .selectFrom('memberships')
-      .select('room_id')
-      .distinct()
-      .where('room_id', 'in', roomIds.slice(start, start + 500))
-      .where('membership', '=', 'join')
-      .where('is_local', '=', sql.lit(1))
-      .execute()
-    for (const row of rows) found.add(row.room_id)
-  }
-  return found
-}
-
 /** Everybody who is in any of these rooms. */
 export async function joinedMemberIds(db: Db, roomIds: readonly RoomId[]): Promise<UserId[]> {
   if (roomIds.length === 0) return []

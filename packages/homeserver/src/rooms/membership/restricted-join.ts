@@ -5,7 +5,7 @@ import { isObject, type JsonObject } from '../../matrix/json.ts'
 import { powerLevels } from '../../state/power-levels.ts'
 import type { RoomVersion } from '../../state/room-versions.ts'
 import { joinRuleOf, membershipOf } from '../../state/state-view.ts'
-import { joinedRoomIds, localMembers, residentAmong } from '../../storage/memberships.ts'
+import { joinedRoomIds, localMembers, roomsWithLocalMembers } from '../../storage/memberships.ts'
 import type { Db } from '../../storage/store.ts'
 import type { RoomParts } from '../ports.ts'
 import { stateView } from '../state-view.ts'
@@ -68,7 +68,7 @@ async function meetsCondition(
   userId: UserId,
   roomIds: readonly RoomId[],
 ): Promise<'met' | 'fails' | 'unable to authorise'> {
-  const known = await residentAmong(db, roomIds)
+  const known = new Set(await roomsWithLocalMembers(db, roomIds))
   const joined = known.size > 0 ? await joinedRoomIds(db, userId) : []
   if (joined.some((roomId) => known.has(roomId))) return 'met'
   return roomIds.every((roomId) => known.has(roomId)) ? 'fails' : 'unable to authorise'

@@ -34,6 +34,16 @@ export async function friends(database: TestDatabase, settings: PartialSettings 
   return world
 }
 
+/** The same, and the room is encrypted. */
+export async function encryptedFriends(database: TestDatabase): Promise<AliceAndBob> {
+  const world = await friends(database)
+  const { body } = await world.alice.request('GET', '/joined_rooms')
+  const path = `/rooms/${encodeURIComponent(body.joined_rooms[0])}/state/m.room.encryption`
+  await world.alice.request('PUT', path, { algorithm: 'm.megolm.v1.aes-sha2' })
+  await world.alice.sync()
+  return world
+}
+
 const idOf = (member: Member) => (typeof member === 'string' ? member : member.userId)
 
 /** Asks for a user's list to be fetched again, by the route that is documented. */

@@ -11,6 +11,7 @@ import {
   CACHE_OVER_MS,
   changedFor,
   devicesSeenBy,
+  encryptedFriends,
   friends,
   hearsOf,
   queryKeys,
@@ -280,6 +281,23 @@ forEachDatabase((database) => {
     })
   })
 
+  test('a list that fails for long is tried more often where it is needed for encryption', async () => {
+    const tries = async ({ alice, bob, far, advance }: AliceAndBob) => {
+      far.answerAlways({ endpoint: 'devices' }, answers.status(400))
+      bob.addDevice('LOST')
+      await far.sendEdus('hs1', [bob.addDevice('TABLET')])
+      await advance(HOUR_MS)
+      await alice.sync()
+      const before = far.gets(bob)
+      await advance(3 * HOUR_MS)
+      return far.gets(bob) - before
+    }
+    const needed = await tries(await encryptedFriends(database))
+    assert.ok(needed >= 17 && needed <= 26, `${needed}`)
+    const other = await tries(await friends(database))
+    assert.ok(other >= 2 && other <= 5, `${other}`)
+  })
+
   test('what a list went through is kept, the newest fifty steps for a week', async () => {
     const { bob, far, servers, clock, advance, settle } = await friends(database)
     far.answerNext({ endpoint: 'devices' }, answers.status(503))
@@ -303,7 +321,7 @@ forEachDatabase((database) => {
     far.answerAlways({ endpoint: 'devices' }, answers.status(400))
     bob.addDevice('LOST2')
     await far.sendEdus('hs1', [bob.addDevice('TABLET2')])
-    await advance(2 * HOUR_MS)
+    await advance(6 * HOUR_MS)
     assert.equal((await steps()).length, 50)
     const { count } = await store.db
       .selectFrom('device_list_history')

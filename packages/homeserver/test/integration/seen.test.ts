@@ -3,11 +3,11 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import { createMetrics } from '../../src/http/ops/metrics.ts'
-import { forEachDatabase, onSqlite, type TestDatabase } from '../support/databases.ts'
+import { forEachDatabase, onSqlite } from '../support/databases.ts'
 import * as answers from '../support/remote-answers.ts'
 import type { TestClient } from '../support/test-client.ts'
 import type { TestServer } from '../support/test-server.ts'
-import { type AliceAndBob, friends } from './alice-and-bob.ts'
+import { type AliceAndBob, encryptedFriends, friends } from './alice-and-bob.ts'
 
 const LISTS = '/_evergreen/client/v1/device_lists'
 const ADMIN = '/_evergreen/admin/v1'
@@ -43,16 +43,6 @@ async function openStream(server: TestServer, client: TestClient) {
       return events
     },
   }
-}
-
-/** Alice and bob share an encrypted room. */
-async function encryptedFriends(database: TestDatabase): Promise<AliceAndBob> {
-  const world = await friends(database)
-  const { body } = await world.alice.request('GET', '/joined_rooms')
-  const path = `/rooms/${encodeURIComponent(body.joined_rooms[0])}/state/m.room.encryption`
-  await world.alice.request('PUT', path, { algorithm: 'm.megolm.v1.aes-sha2' })
-  await world.alice.sync()
-  return world
 }
 
 async function adminOf({ servers }: AliceAndBob): Promise<TestClient> {

@@ -10,6 +10,8 @@ import type { Suspicion } from './suspicion.ts'
 
 /** How much longer than the fetch itself a lease lasts, in milliseconds. */
 const LEASE_MARGIN_MS = 15_000
+/** A server is worked on in so many lanes until it has answered: servers that hang must not use up all permits. */
+const FIRST_LANES = 2
 /** Word from a server makes its waiting lists due, at most this often (ms). */
 const HEARD_INTERVAL_MS = 1_000
 /** Other processes may leave work behind; it is looked for this often (ms). */
@@ -128,8 +130,10 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
     if (failures > 0 && lanes.count > 1) return 'held back'
     const row = await storage.claimDue(store.db, serverName, { now, leaseUntil: leaseUntil(now) })
     if (!row) return 'nothing due'
-    if (failures === 0) openLane(serverName)
-    return fetchList(parts, row, { insist: false }, tools)
+    if (failures === 0 && lanes.count < FIRST_LANES) openLane(serverName)
+    const verdict = await fetchList(parts, row, { insist: false }, tools)
+    if (verdict === 'goes on') openLane(serverName)
+    return verdict
   }
 
   /** Makes a server's lists due; what is heard of it within the interval counts once more at its end. */

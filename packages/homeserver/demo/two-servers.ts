@@ -99,7 +99,7 @@ function sharedRoomsOf(members: ReadonlySet<string>): SharedRooms {
     sharing: async (_db, userId, others) => new Set(others.filter((other) => other !== userId && members.has(other))),
     wakeKeys: async () => [...members],
     localUsers: async () => [...members] as UserId[],
-    movements: async () => ({ met: [], parted: [] }),
+    movements: async () => ({ met: [], parted: [], invited: [] }),
     servers: async (_db, userId) =>
       [...new Set(([...members] as UserId[]).map(serverNameOf))].filter((name) => name !== serverNameOf(userId)),
     inEncryptedRooms: async (_db, userId) => ([...members] as UserId[]).filter((member) => member !== userId),

@@ -21,10 +21,11 @@ export async function deviceListNews(
   if (after >= upTo) return { changed: [], left: [] }
   const everybody = await changedUsers(db, after, upTo)
   const noticed = await noticedUsers(db, userId, after, upTo)
-  const { met, parted } = await sharedRooms.movements(db, userId, after, upTo)
+  const { met, parted, invited } = await sharedRooms.movements(db, userId, after, upTo)
   const candidates = new Set([...everybody, ...met, ...parted])
   const sharing = candidates.size > 0 ? await sharedRooms.sharing(db, userId, [...candidates]) : new Set<UserId>()
-  const changed = new Set(noticed)
+  // Whoever invites somebody may want to give them the keys to what was said before they come.
+  const changed = new Set([...noticed, ...invited])
   if (everybody.includes(userId)) changed.add(userId)
   for (const other of [...everybody, ...met]) if (sharing.has(other)) changed.add(other)
   return { changed: [...changed], left: parted.filter((other) => other !== userId && !sharing.has(other)) }

@@ -12,9 +12,15 @@ export type SharedRooms = {
   wakeKeys(db: Db, userIds: readonly UserId[]): Promise<string[]>
   /**
    * Who came to share a room with our `userId` between two positions of the stream (everybody in a room that the user
-   * joined), and who may have ceased to: all who parted in some room, whether or not another one is shared.
+   * joined), who may have ceased to: all who parted in some room, whether or not another one is shared; and who was
+   * invited to a room that the user is in.
    */
-  movements(db: Db, userId: UserId, after: number, upTo: number): Promise<{ met: UserId[]; parted: UserId[] }>
+  movements(
+    db: Db,
+    userId: UserId,
+    after: number,
+    upTo: number,
+  ): Promise<{ met: UserId[]; parted: UserId[]; invited: UserId[] }>
   /** Our own users who share a room with any of `userIds`, who may be local or remote. */
   localUsers(db: Db, userIds: readonly UserId[]): Promise<UserId[]>
   /** The other servers that have a user who shares a room with our `userId`. */

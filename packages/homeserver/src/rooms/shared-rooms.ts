@@ -11,6 +11,8 @@ import { membershipChangesOf, type StateChange, stateChangesBetween } from '../s
 import type { Db } from '../storage/store.ts'
 import { movementsAround } from '../storage/sync-rooms.ts'
 
+type Movements = { met: UserId[]; parted: UserId[]; invited: UserId[] }
+
 /** Who shares a room with whom, by the memberships as of the transaction that asks. */
 export function sharedRooms(serverName: ServerName) {
   return {
@@ -22,15 +24,18 @@ export function sharedRooms(serverName: ServerName) {
     },
     /**
      * Who came to a room that `userId` is in, or was in one that they came to, between two positions of the stream; and
-     * who parted with them in some room, the user's own going included. Others may be shared.
+     * who parted with them in some room, the user's own going included (others may be shared); and who was invited to
+     * one of theirs.
      */
-    async movements(db: Db, userId: UserId, after: number, upTo: number): Promise<{ met: UserId[]; parted: UserId[] }> {
+    async movements(db: Db, userId: UserId, after: number, upTo: number): Promise<Movements> {
       const met = new Set<UserId>()
       const parted = new Set<UserId>()
+      const invited = new Set<UserId>()
       const around = await movementsAround(db, userId, after, upTo)
       for (const { user_id: other, membership, prev_membership: before } of around) {
         if (membership === 'join' && before !== 'join') met.add(other)
         if (membership !== 'join' && before === 'join') parted.add(other)
+        if (membership === 'invite' && before !== 'invite') invited.add(other)
       }
       const own = await membershipChangesOf(db, userId, after, upTo)
       for (const other of await joinedMemberIds(db, roomsOf(own, isArrival))) met.add(other)
@@ -40,9 +45,8 @@ export function sharedRooms(serverName: ServerName) {
       for (const change of await stateChangesBetween(db, gone, after, upTo)) {
         if (isDeparture(change)) parted.add(change.state_key as UserId)
       }
-      met.delete(userId)
-      parted.delete(userId)
-      return { met: [...met], parted: [...parted] }
+      for (const users of [met, parted, invited]) users.delete(userId)
+      return { met: [...met], parted: [...parted], invited: [...invited] }
     },
     // Long polls wait on their rooms: a room with thousands of our users in it is one key.
     wakeKeys: (db: Db, userIds: readonly UserId[]): Promise<RoomId[]> => roomsOfAny(db, userIds),

@@ -540,6 +540,13 @@ forEachDatabase((database) => {
       })
     }
 
+    test('who is invited is changed', async () => {
+      const { alice, bob, room } = await start(database)
+      await alice.sync()
+      await room.change(alice, bob, 'invite')
+      assert.deepEqual(await told(alice), { changed: [bob.userId], left: [] })
+    })
+
     test('who leaves and comes back is changed alone', async () => {
       const { alice, bob, room } = await start(database)
       await room.change(bob, bob, 'join')

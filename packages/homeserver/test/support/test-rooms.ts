@@ -82,7 +82,7 @@ export function createTestRooms(): TestRooms {
         return [...new Set(there.filter((member) => serverNameOf(member) === serverName))]
       },
       async movements() {
-        return { met: [], parted: [] }
+        return { met: [], parted: [], invited: [] }
       },
       async servers(_db, userId) {
         const servers = new Set([...company(userId)].map(serverNameOf))

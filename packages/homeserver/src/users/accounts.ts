@@ -1,7 +1,8 @@
 import { MatrixError } from '../matrix/errors.ts'
-import type { ServerName, UserId } from '../matrix/ids.ts'
+import { localpartOf, type ServerName, type UserId } from '../matrix/ids.ts'
 import type { Clock } from '../platform/clock.ts'
 import { addAccount, findAccount } from '../storage/accounts.ts'
+import { putProfileField } from '../storage/profiles.ts'
 import { removeAdminTokens } from '../storage/registration-tokens.ts'
 import type { Store, Tx } from '../storage/store.ts'
 import { newUserId } from './identifiers.ts'
@@ -33,6 +34,9 @@ export function createAccounts(store: Store, clock: Clock, serverName: ServerNam
   /** @returns `false` if the user ID is taken */
   async function added(tx: Tx, account: NewAccount): Promise<boolean> {
     if (!(await addAccount(tx.db, { guest: false, ...account, now: clock.now() }))) return false
+    // Until they say otherwise, people are called as they log in, and not by nothing at all.
+    const displayName = JSON.stringify(localpartOf(account.userId))
+    await putProfileField(tx.db, account.userId, { name: 'displayname', value: displayName })
     // The token was for the first admin, and there is one now.
     if (account.admin) await removeAdminTokens(tx.db)
     return true

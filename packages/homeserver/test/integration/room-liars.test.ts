@@ -106,7 +106,7 @@ forEachDatabase((database) => {
       await ok(join(bob, roomId, 'hs1'))
       await settle()
       const { body } = await alice.request('GET', roomPath(roomId, 'state', 'm.room.member', bob.userId))
-      assert.deepEqual(body, { membership: 'join' })
+      assert.deepEqual(body, { membership: 'join', displayname: 'bob' })
     })
   })
 

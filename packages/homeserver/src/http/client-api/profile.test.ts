@@ -10,8 +10,8 @@ forEachDatabase((database) => {
     const { ask, user } = await accountsOn(await database.open())
     const [alice, eve] = [await user('alice'), await user('eve')]
     const mine = `${BASE}/${alice.userId}`
-    assert.deepEqual((await ask('GET', mine)).body, {})
-    assert.equal((await ask('GET', `${mine}/displayname`)).body.errcode, 'M_NOT_FOUND')
+    assert.deepEqual((await ask('GET', mine)).body, { displayname: 'alice' })
+    assert.equal((await ask('GET', `${mine}/avatar_url`)).body.errcode, 'M_NOT_FOUND')
 
     const fields = {
       displayname: 'Alice',
@@ -76,6 +76,7 @@ forEachDatabase((database) => {
     const { userId, token } = await user('alice')
     const put = (name: string, length: number) =>
       ask('PUT', `${BASE}/${userId}/${name}`, { [name]: 'x'.repeat(length) }, token)
+    await ask('DELETE', `${BASE}/${userId}/displayname`, undefined, token)
     // {"org.a":"…"} is 12 bytes and the value.
     assert.equal((await put('org.a', 65_536 - 12)).body.errcode, 'M_PROFILE_TOO_LARGE')
     assert.equal((await put('org.a', 65_535 - 12)).status, 200)

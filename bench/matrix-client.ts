@@ -1,16 +1,20 @@
 import { Agent, request } from 'undici'
 
-/** One logged-in user of any homeserver, over as many connections as it needs. */
+/** One logged-in user of any homeserver. */
 export type BenchClient = {
   userId: string
   accessToken: string
-  ask(method: 'GET' | 'POST' | 'PUT', path: string, body?: object): Promise<Record<string, never>>
-  close(): Promise<void>
+  /** A request below `/_matrix/client/v3`. @throws unless it is answered 200 */
+  ask<T = unknown>(method: 'GET' | 'POST' | 'PUT', path: string, body?: object): Promise<T>
+}
+
+/** Connections for any number of clients; whoever makes it destroys it. */
+export function createBenchAgent(): Agent {
+  return new Agent({ connections: 4_096, pipelining: 1, headersTimeout: 600_000, bodyTimeout: 600_000 })
 }
 
 /** Registers a user with nothing but `m.login.dummy`. @param baseUrl of any homeserver that allows it */
-export async function register(baseUrl: string, username: string): Promise<BenchClient> {
-  const agent = new Agent({ connections: 64, pipelining: 1, headersTimeout: 120_000, bodyTimeout: 120_000 })
+export async function register(baseUrl: string, username: string, agent: Agent): Promise<BenchClient> {
   let accessToken: string | undefined
   const ask: BenchClient['ask'] = async (method, path, body) => {
     const authorization = accessToken === undefined ? {} : { authorization: `Bearer ${accessToken}` }
@@ -25,8 +29,8 @@ export async function register(baseUrl: string, username: string): Promise<Bench
     return JSON.parse(text)
   }
   const auth = { type: 'm.login.dummy' }
-  const session = await ask('POST', '/register', { username, password: 'bench password', auth })
-  const { user_id: userId, access_token: token } = session as unknown as { user_id: string; access_token: string }
-  accessToken = token
-  return { userId, accessToken: token, ask, close: () => agent.close() }
+  const wish = { username, password: 'bench password', auth }
+  const session = await ask<{ user_id: string; access_token: string }>('POST', '/register', wish)
+  accessToken = session.access_token
+  return { userId: session.user_id, accessToken, ask }
 }

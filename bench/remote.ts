@@ -43,7 +43,8 @@ export async function startRemote(devices: number): Promise<Remote> {
   }
 }
 
-function devicesOf(userId: string, count: number): object[] {
+/** The devices of a user, as a server lists them. */
+export function devicesOf(userId: string, count: number): object[] {
   return Array.from({ length: count }, (_, index) => {
     const device_id = `DEVICE${index}`
     const key = 'A'.repeat(43)

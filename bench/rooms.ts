@@ -1,95 +1,118 @@
 import { startSynapse } from '../interop/synapse.ts'
-import { type BenchClient, register } from './matrix-client.ts'
-import { startEvergreen } from './server.ts'
+import { type BenchClient, createBenchAgent, register } from './matrix-client.ts'
+import { type RoomRemote, startRoomRemote } from './room-remote.ts'
+import { delivered, initialSync, inLanes, join, keysQueries, publicRoom, timed, wakeUp } from './room-scenarios.ts'
+import { startEvergreen, usageOf } from './server.ts'
 
 /**
- * What a message costs from its sender to a long-polling reader, and an initial sync of many rooms: Evergreen and a real
- * Synapse (`npm run test:interop` installs it) in one run, each one process on SQLite with its limits off. See
- * docs/benchmarks.md.
+ * What rooms cost: Evergreen and a real Synapse (`npm run test:interop` installs it) in one run, each one process on SQLite
+ * with its limits off. How much is asked of them: `BENCH_ROOMS`, `BENCH_POLLS`, `BENCH_MEMBERS`; `BENCH_ONLY=Evergreen` leaves
+ * Synapse out. See docs/benchmarks.md.
  */
 const MESSAGES = 400
-const WARM_UP = 50
+const WARM_UP = 100
 const ROOMS = Number(process.env.BENCH_ROOMS ?? 500)
+const POLLS = Number(process.env.BENCH_POLLS ?? 500)
+const MEMBERS = Number(process.env.BENCH_MEMBERS ?? 5_000)
+/** A server that uses less in a second is idle. */
+const IDLE_CPU_MS = 30
+const QUERIED = 50
+const QUERIES = 200
 
 type Figures = Record<string, number>
+type Subject = { baseUrl: string; pid: number; end(): Promise<void> }
 
-const figures: Record<string, Figures> = {}
-for (const name of ['Evergreen', 'Synapse'] as const) figures[name] = await measured(name)
-for (const what of Object.keys(figures.Evergreen!)) {
-  const [ours, theirs] = [figures.Evergreen![what]!, figures.Synapse![what]!]
-  console.log(
-    `${what.padEnd(52)} ${ours.toFixed(1).padStart(9)} ${theirs.toFixed(1).padStart(9)} ${(ours / theirs).toFixed(2).padStart(7)}`,
-  )
+const remote = await startRoomRemote(MEMBERS)
+const names = (['Evergreen', 'Synapse'] as const).filter((name) => (process.env.BENCH_ONLY ?? name) === name)
+const figures: Figures[] = []
+for (const name of names) figures.push(await measured(name))
+await remote.close()
+console.log(`${' '.repeat(52)} ${names.map((name) => name.padStart(10)).join('')}      ratio`)
+for (const what of Object.keys(figures[0]!)) {
+  const values = figures.map((one) => one[what]!)
+  const ratio = values.length === 2 ? (values[0]! / values[1]!).toFixed(3).padStart(11) : ''
+  console.log(`${what.padEnd(52)} ${values.map((value) => value.toFixed(1).padStart(10)).join('')}${ratio}`)
+}
+
+async function start(name: 'Evergreen' | 'Synapse'): Promise<Subject> {
+  if (name === 'Evergreen') {
+    const server = await startEvergreen(remote.certificate)
+    return { ...server, end: server.stop }
+  }
+  const server = await startSynapse()
+  return { baseUrl: server.baseUrl, pid: server.pid()!, end: server.remove }
 }
 
 async function measured(name: 'Evergreen' | 'Synapse'): Promise<Figures> {
-  const server = name === 'Evergreen' ? await startEvergreen('') : await startSynapse()
-  const alice = await register(server.baseUrl, 'alice')
-  const bob = await register(server.baseUrl, 'bob')
+  const server = await start(name)
+  await new Promise((resolve) => setTimeout(resolve, 3_000))
+  const idle = (await usageOf(server.pid)).memoryMb
+  const agent = createBenchAgent()
+  const newClient = (username: string) => register(server.baseUrl, username, agent)
+  const found: Figures = { 'idle memory, MB': idle }
   try {
-    const roomId = (await alice.ask('POST', '/createRoom', { preset: 'public_chat' })).room_id as unknown as string
-    await bob.ask('POST', `/join/${encodeURIComponent(roomId)}`, {})
-    await delivered(alice, bob, roomId, WARM_UP, 1)
-    const one = await delivered(alice, bob, roomId, MESSAGES, 1)
-    const eight = await delivered(alice, bob, roomId, MESSAGES, 8)
-    const rooms = await initialSync(alice)
-    return {
-      'messages/s, one after the other, until seen': one,
-      'messages/s, eight at a time, until seen': eight,
-      ...rooms,
-    }
+    const alice = await newClient('alice')
+    const bob = await newClient('bob')
+    Object.assign(found, await messages(alice, bob))
+    Object.assign(found, await largeRoom(await newClient('carol'), remote, () => settled(server.pid)))
+    await settled(server.pid)
+    const { perSecond, ms } = await initialSync(await newClient('dora'), ROOMS)
+    found['rooms made a second'] = perSecond
+    found[`initial sync of ${ROOMS} rooms, ms`] = ms
+    Object.assign(found, await wakeUps(alice, newClient))
+    found['memory after all that, MB'] = (await usageOf(server.pid)).memoryMb
+    return found
   } finally {
-    await alice.close()
-    await bob.close()
-    await ('remove' in server ? server.remove() : server.stop())
+    await agent.destroy()
+    await server.end()
   }
 }
 
-/** Messages a second from the first send until the reader has seen the last. */
-async function delivered(
-  alice: BenchClient,
-  bob: BenchClient,
-  roomId: string,
-  count: number,
-  lanes: number,
-): Promise<number> {
-  const first = await bob.ask('GET', '/sync')
-  const tag = `${count}-${lanes}-${performance.now()}`
-  const start = performance.now()
-  const reading = read(bob, roomId, first.next_batch as unknown as string, count)
-  let next = 0
-  const lane = async () => {
-    for (let index = next++; index < count; index = next++) {
-      const path = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${tag}-${index}`
-      await alice.ask('PUT', path, { msgtype: 'm.text', body: `message ${index}` })
-    }
-  }
-  await Promise.all(Array.from({ length: lanes }, lane))
-  await reading
-  return count / ((performance.now() - start) / 1000)
-}
-
-type Joined = { timeline?: { events: { type: string }[] } }
-
-async function read(bob: BenchClient, roomId: string, from: string, count: number): Promise<void> {
-  const filter = encodeURIComponent(JSON.stringify({ room: { timeline: { limit: 1000 } } }))
-  let since = from
-  for (let seen = 0; seen < count; ) {
-    const body = (await bob.ask('GET', `/sync?since=${since}&timeout=30000&filter=${filter}`)) as unknown as {
-      next_batch: string
-      rooms?: { join?: Record<string, Joined> }
-    }
-    since = body.next_batch
-    const events = body.rooms?.join?.[roomId]?.timeline?.events ?? []
-    seen += events.filter((event) => event.type === 'm.room.message').length
+/** Waits until the server has nothing left to do: Evergreen fetches the device lists of a room that it has come to. @returns ms of CPU */
+async function settled(pid: number): Promise<number> {
+  const first = (await usageOf(pid)).cpuMs
+  for (let before = first; ; ) {
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    const now = (await usageOf(pid)).cpuMs
+    if (now - before < IDLE_CPU_MS) return now - first
+    before = now
   }
 }
 
-async function initialSync(alice: BenchClient): Promise<Figures> {
-  for (let index = 0; index < ROOMS; index++) {
-    await alice.ask('POST', '/createRoom', { name: `Room ${index}`, topic: 'Measured' })
+async function messages(alice: BenchClient, bob: BenchClient): Promise<Figures> {
+  const roomId = await publicRoom(alice)
+  await join(bob, roomId)
+  await delivered(alice, bob, roomId, WARM_UP, 1)
+  return {
+    'messages a second until seen, one at a time': await delivered(alice, bob, roomId, MESSAGES, 1),
+    'messages a second until seen, eight at a time': await delivered(alice, bob, roomId, MESSAGES, 8),
   }
-  const start = performance.now()
-  await alice.ask('GET', '/sync')
-  return { [`ms for an initial sync of ${ROOMS + 1} rooms`]: performance.now() - start }
+}
+
+async function largeRoom(
+  carol: BenchClient,
+  { roomId, serverName, members }: RoomRemote,
+  settled: () => Promise<number>,
+): Promise<Figures> {
+  const joined = await timed(() => join(carol, roomId, serverName))
+  const followed = await settled()
+  const synced = await timed(() => carol.ask('GET', '/sync'))
+  return {
+    [`joining a remote room of ${MEMBERS} members, ms`]: joined,
+    'what follows from that, ms of CPU': followed,
+    'first sync of that room, ms': synced,
+    [`/keys/query of ${QUERIED} remote users, a second`]: await keysQueries(carol, members.slice(0, QUERIED), QUERIES),
+  }
+}
+
+async function wakeUps(alice: BenchClient, newClient: (username: string) => Promise<BenchClient>): Promise<Figures> {
+  const roomId = await publicRoom(alice)
+  const readers: BenchClient[] = []
+  await inLanes(4, POLLS, async (index) => {
+    const reader = await newClient(`reader${index}`)
+    await join(reader, roomId)
+    readers.push(reader)
+  })
+  const { p50, p99 } = await wakeUp(alice, readers, roomId)
+  return { [`${POLLS} long polls woken, median ms`]: p50, [`${POLLS} long polls woken, p99 ms`]: p99 }
 }

@@ -6,11 +6,24 @@ import { dirname, join } from 'node:path'
 /** A server in a process of its own, so that its CPU time and memory are its own. */
 export type Server = {
   baseUrl: string
+  pid: number
   /** CPU time that the process has used, in milliseconds. */
   cpuMs(): Promise<number>
   /** Resident memory, in megabytes. */
   memoryMb(): Promise<number>
   stop(): Promise<void>
+}
+
+/** CPU time (ms) and resident memory (MB) of a process, as Linux counts them. */
+export async function usageOf(pid: number): Promise<{ cpuMs: number; memoryMb: number }> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+  // The name, in parentheses, may hold spaces; user and system time are the 12th and 13th field behind it.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  return {
+    cpuMs: ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS,
+    memoryMb: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024,
+  }
 }
 
 /** Clock ticks a second of /proc on Linux. */
@@ -60,16 +73,9 @@ async function start(
   await untilHealthy(baseUrl)
   return {
     baseUrl,
-    async cpuMs() {
-      const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8')
-      // The name, in parentheses, may hold spaces; user and system time are the 12th and 13th field behind it.
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS
-    },
-    async memoryMb() {
-      const status = await readFile(`/proc/${child.pid}/status`, 'utf8')
-      return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
-    },
+    pid: child.pid!,
+    cpuMs: async () => (await usageOf(child.pid!)).cpuMs,
+    memoryMb: async () => (await usageOf(child.pid!)).memoryMb,
     async stop() {
       child.kill('SIGTERM')
       await ended

@@ -3,7 +3,7 @@ import { type EventId, isUserId, type RoomId, serverNameOf, type UserId } from '
 import type { JsonObject } from '../matrix/json.ts'
 import { powerLevels } from '../state/power-levels.ts'
 import type { RoomVersion } from '../state/room-versions.ts'
-import { localMembers, memberCounts } from '../storage/memberships.ts'
+import { joinedCount, localMembers } from '../storage/memberships.ts'
 import { currentStateEventId } from '../storage/room-state.ts'
 import type { Db } from '../storage/store.ts'
 import type { RoomParts } from './ports.ts'
@@ -46,7 +46,6 @@ export function createPushFacts(parts: Pick<RoomParts, 'events' | 'serverName'>)
     }))
     const invited = invitedBy(event)
     if (invited && serverNameOf(invited) === parts.serverName) members.push({ userId: invited, displayName: undefined })
-    const counts = await memberCounts(db, [roomId])
     const power = await levels(db, roomId, version)
     return {
       event: {
@@ -59,7 +58,7 @@ export function createPushFacts(parts: Pick<RoomParts, 'events' | 'serverName'>)
       },
       threadId: (await facts.threadOf(db, roomId, eventId)) ?? 'main',
       members,
-      memberCount: counts.find((row) => row.membership === 'join')?.count ?? 0,
+      memberCount: await joinedCount(db, roomId),
       senderPowerLevel: power.of(sender),
       notificationLevel: power.notifications,
     }

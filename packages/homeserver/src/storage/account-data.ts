@@ -1,5 +1,5 @@
 import type { UserId } from '../matrix/ids.ts'
-import { prepared } from './prepared.ts'
+import { isOneOf, prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 
 /** Where a user's own data is kept: `roomId` is empty for what belongs to no room. */
@@ -22,24 +22,25 @@ export async function accountDataContent(db: Db, key: AccountDataKey): Promise<s
   return (await selectContent(db, key)).rows[0]?.content
 }
 
+type EntryPosition = { user_id: UserId; type: string; position: number }
+
+const selectPositions = prepared<{ userIds: string; types: string }, EntryPosition>((db, value) =>
+  db
+    .selectFrom('account_data')
+    .select(['user_id', 'type', 'position'])
+    .where(isOneOf(db, 'user_id', value('userIds')))
+    .where('room_id', '=', '')
+    .where(isOneOf(db, 'type', value('types'))),
+)
+
 /** When (positions) many users wrote entries of these types last, of those that belong to no room. */
 export async function accountDataPositions(
   db: Db,
   userIds: readonly UserId[],
   types: readonly string[],
-): Promise<{ user_id: UserId; type: string; position: number }[]> {
-  const found = []
-  for (let start = 0; start < userIds.length; start += 500) {
-    const rows = await db
-      .selectFrom('account_data')
-      .select(['user_id', 'type', 'position'])
-      .where('user_id', 'in', userIds.slice(start, start + 500))
-      .where('room_id', '=', '')
-      .where('type', 'in', types)
-      .execute()
-    found.push(...rows)
-  }
-  return found
+): Promise<EntryPosition[]> {
+  if (userIds.length === 0) return []
+  return (await selectPositions(db, { userIds: JSON.stringify(userIds), types: JSON.stringify(types) })).rows
 }
 
 /** The contents (JSON) of entries of these types that many users have, of those that belong to no room. */

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import type { EventRow } from './events.ts'
+import { isOneOf, prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 
 /** A place between two events, in the order of depth and position. */
@@ -87,6 +88,19 @@ export async function eventsNearTime(
     .execute()
 }
 
+/** @param eventIds as a JSON array */
+const relatedTo = (db: Db, eventIds: string) =>
+  db
+    .selectFrom('events')
+    .select('relates_to')
+    .distinct()
+    .where(isOneOf(db, 'relates_to', eventIds))
+    .where('status', '=', 'accepted')
+    .where('position', 'is not', null)
+const selectRelatedTo = prepared<{ eventIds: string }, { relates_to: EventId | null }>((db, value) =>
+  relatedTo(db, value('eventIds')),
+)
+
 /** Those of the events that others relate to: by one of these types, or from one of these users. */
 export async function relatedEvents(
   db: Db,
@@ -94,13 +108,11 @@ export async function relatedEvents(
   { relTypes, senders }: { relTypes: readonly string[] | undefined; senders: readonly string[] | undefined },
 ): Promise<Set<EventId>> {
   if (eventIds.length === 0) return new Set()
-  let query = db
-    .selectFrom('events')
-    .select('relates_to')
-    .distinct()
-    .where('relates_to', 'in', eventIds)
-    .where('status', '=', 'accepted')
-    .where('position', 'is not', null)
+  if (!relTypes && !senders) {
+    const { rows } = await selectRelatedTo(db, { eventIds: JSON.stringify(eventIds) })
+    return new Set(rows.map((row) => row.relates_to!))
+  }
+  let query = relatedTo(db, JSON.stringify(eventIds))
   if (relTypes) query = query.where('rel_type', 'in', relTypes.slice(0, MAX_CHOICES))
   if (senders) query = query.where('sender', 'in', senders.slice(0, MAX_CHOICES) as never)
   return new Set((await query.execute()).map((row) => row.relates_to!))

@@ -1,10 +1,28 @@
 import { sql } from 'kysely'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import { isPostgres } from './dialect.ts'
+import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 
 /** The words of an event, separated by spaces, and where in it they stand. */
 export type EventText = { eventId: EventId; roomId: RoomId; place: string; originServerTs: number; words: string }
+
+const insertText = prepared<Omit<EventText, 'words'>, { id: number }>((db, value) =>
+  db
+    .insertInto('event_texts')
+    .values({
+      event_id: value('eventId'),
+      room_id: value('roomId'),
+      place: value('place'),
+      origin_server_ts: value('originServerTs'),
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('id'),
+)
+const insertWords = prepared<{ id: number; words: string }>((db, value) => ({
+  compile: () =>
+    sql<never>`insert into event_words (rowid, words) values (${value('id')}, ${value('words')})`.compile(db),
+}))
 
 /** Keeps the words of an event for searching; of one that is known they stay as they are. */
 export async function addEventText(
@@ -17,9 +35,8 @@ export async function addEventText(
       on conflict do nothing`.execute(db)
     return
   }
-  const { rows } = await sql<{ id: number }>`insert into event_texts (event_id, room_id, place, origin_server_ts)
-    values (${eventId}, ${roomId}, ${place}, ${originServerTs}) on conflict do nothing returning id`.execute(db)
-  if (rows[0]) await sql`insert into event_words (rowid, words) values (${rows[0].id}, ${words})`.execute(db)
+  const { rows } = await insertText(db, { eventId, roomId, place, originServerTs })
+  if (rows[0]) await insertWords(db, { id: rows[0].id, words })
 }
 
 export async function removeEventText(db: Db, eventId: EventId): Promise<void> {

@@ -215,16 +215,16 @@ export async function redactionsOf(db: Db, eventId: EventId): Promise<EventRow[]
     .execute()
 }
 
+const deleteMissing = prepared<{ roomId: RoomId; eventId: EventId }>((db, value) =>
+  db.deleteFrom('missing_events').where('room_id', '=', value('roomId')).where('event_id', '=', value('eventId')),
+)
+
 /**
  * Notes what is missing behind an event, and takes the event itself off the list of what is.
  * @returns whether the event was missing: another one follows it already
  */
 export async function noteMissing(db: Db, event: RoomEvent, missing: readonly EventId[]): Promise<boolean> {
-  const { numDeletedRows } = await db
-    .deleteFrom('missing_events')
-    .where('room_id', '=', event.roomId)
-    .where('event_id', '=', event.eventId)
-    .executeTakeFirst()
+  const { numAffectedRows = 0n } = await deleteMissing(db, { roomId: event.roomId, eventId: event.eventId })
   if (missing.length > 0) {
     await db
       .insertInto('missing_events')
@@ -232,7 +232,7 @@ export async function noteMissing(db: Db, event: RoomEvent, missing: readonly Ev
       .onConflict((conflict) => conflict.doNothing())
       .execute()
   }
-  return numDeletedRows > 0n
+  return numAffectedRows > 0n
 }
 
 /** What is missing in a room: the nearest to the present first. `depth` is that of an event which follows it. */

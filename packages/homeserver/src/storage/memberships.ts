@@ -90,15 +90,18 @@ export async function membersOf(
   return userIds.length === 0 ? [] : query.where('user_id', 'in', userIds).execute()
 }
 
-/** Our own users who are in a room. */
-export async function localMembers(db: Db, roomId: RoomId): Promise<MembershipRow[]> {
-  return db
+const selectLocalMembers = prepared<{ roomId: RoomId }, MembershipRow>((db, value) =>
+  db
     .selectFrom('memberships')
     .selectAll()
-    .where('room_id', '=', roomId)
+    .where('room_id', '=', value('roomId'))
     .where('membership', '=', 'join')
-    .where('is_local', '=', sql.lit(1))
-    .execute()
+    .where('is_local', '=', sql.lit(1)),
+)
+
+/** Our own users who are in a room. */
+export async function localMembers(db: Db, roomId: RoomId): Promise<MembershipRow[]> {
+  return (await selectLocalMembers(db, { roomId })).rows
 }
 
 const selectLocalMember = prepared<{ roomId: RoomId }, { user_id: UserId }>((db, value) =>
@@ -188,6 +191,19 @@ const selectServers = prepared<{ roomId: RoomId }, { server_name: ServerName }>(
 /** All servers that have a user in the room, our own among them. */
 export async function serversIn(db: Db, roomId: RoomId): Promise<ServerName[]> {
   return (await selectServers(db, { roomId })).rows.map((row) => row.server_name)
+}
+
+const countJoined = prepared<{ roomId: RoomId }, { count: number }>((db, value) =>
+  db
+    .selectFrom('memberships')
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .where('room_id', '=', value('roomId'))
+    .where('membership', '=', 'join'),
+)
+
+/** How many are in a room. */
+export async function joinedCount(db: Db, roomId: RoomId): Promise<number> {
+  return Number((await countJoined(db, { roomId })).rows[0]!.count)
 }
 
 /** How many members of each kind rooms have. */

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { RoomId, UserId } from '../matrix/ids.ts'
 import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
@@ -5,8 +6,27 @@ import type { NotificationsTable } from './tables.ts'
 
 export type NotificationRow = NotificationsTable
 
+const insertOne = prepared<NotificationRow>((db, value) =>
+  db
+    .insertInto('notifications')
+    .values({
+      user_id: value('user_id'),
+      position: value('position'),
+      room_id: value('room_id'),
+      event_id: value('event_id'),
+      thread_id: value('thread_id'),
+      highlight: value('highlight'),
+      unread: value('unread'),
+      actions: value('actions'),
+      created_at: value('created_at'),
+    })
+    .onConflict((conflict) => conflict.doNothing()),
+)
+
 /** Adds notifications; a user has one of an event at most. */
 export async function addNotifications(db: Db, rows: readonly NotificationRow[]): Promise<void> {
+  const [first] = rows
+  if (first && rows.length === 1) return void (await insertOne(db, first))
   for (let start = 0; start < rows.length; start += 500) {
     await db
       .insertInto('notifications')
@@ -16,22 +36,31 @@ export async function addNotifications(db: Db, rows: readonly NotificationRow[])
   }
 }
 
+type ReadUpTo = { userId: UserId; roomId: RoomId; position: number }
+
+const readRoom = (db: Db, value: <Name extends keyof ReadUpTo>(name: Name) => ReadUpTo[Name]) =>
+  db
+    .updateTable('notifications')
+    .set({ unread: 0 })
+    .where('user_id', '=', value('userId'))
+    .where('room_id', '=', value('roomId'))
+    // A literal, so that the index of what is unread is used.
+    .where('unread', '=', sql.lit(1))
+    .where('position', '<=', value('position'))
+const markAllRead = prepared<ReadUpTo>(readRoom)
+const markThreadRead = prepared<ReadUpTo & { threadId: string }>((db, value) =>
+  readRoom(db, value).where('thread_id', '=', value('threadId')),
+)
+
 /** Marks what a user has read of a room up to a position: of one thread, or of all (`undefined`). */
 export async function readNotifications(
   db: Db,
   userId: UserId,
   roomId: RoomId,
-  upTo: { position: number; threadId: string | undefined },
+  { position, threadId }: { position: number; threadId: string | undefined },
 ): Promise<void> {
-  let query = db
-    .updateTable('notifications')
-    .set({ unread: 0 })
-    .where('user_id', '=', userId)
-    .where('room_id', '=', roomId)
-    .where('unread', '=', 1)
-    .where('position', '<=', upTo.position)
-  if (upTo.threadId !== undefined) query = query.where('thread_id', '=', upTo.threadId)
-  await query.execute()
+  if (threadId === undefined) await markAllRead(db, { userId, roomId, position })
+  else await markThreadRead(db, { userId, roomId, position, threadId })
 }
 
 type UnreadRow = { room_id: RoomId; thread_id: string; count: number; highlights: number }
@@ -46,7 +75,8 @@ const unreadOf = (db: Db, userId: UserId) =>
       eb.fn.sum<number>('highlight').as('highlights'),
     ])
     .where('user_id', '=', userId)
-    .where('unread', '=', 1)
+    // A literal, so that the index of what is unread is used.
+    .where('unread', '=', sql.lit(1))
     .groupBy(['room_id', 'thread_id'])
 
 const selectUnreadOfRoom = prepared<{ userId: UserId; roomId: RoomId }, UnreadRow>((db, value) =>

@@ -9,8 +9,12 @@ export type PresenceRow = Selectable<PresenceTable>
 /** What a device says of its user, until `expires_at` (epoch ms). */
 export type DeviceRow = { device_id: string; presence: DevicePresence; expires_at: number }
 
+const selectPresence = prepared<{ userId: UserId }, PresenceRow>((db, value) =>
+  db.selectFrom('presence').selectAll().where('user_id', '=', value('userId')),
+)
+
 export async function presenceRow(db: Db, userId: UserId): Promise<PresenceRow | undefined> {
-  return db.selectFrom('presence').selectAll().where('user_id', '=', userId).executeTakeFirst()
+  return (await selectPresence(db, { userId })).rows[0]
 }
 
 export async function presenceRows(db: Db, userIds: readonly UserId[]): Promise<PresenceRow[]> {

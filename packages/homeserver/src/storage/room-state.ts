@@ -76,6 +76,17 @@ export async function addStateChanges(db: Db, changes: readonly StateChange[]): 
   }
 }
 
+type ChangesBetween = { after: number; upTo: number }
+const selectChangesOfRoom = prepared<ChangesBetween & { roomId: RoomId }, StateChange>((db, value) =>
+  db
+    .selectFrom('state_changes')
+    .selectAll()
+    .where('room_id', '=', value('roomId'))
+    .where('position', '>', value('after'))
+    .where('position', '<=', value('upTo'))
+    .orderBy('position'),
+)
+
 /** Changes of the rooms' state after position `after`, up to `upTo`, in order. */
 export async function stateChangesBetween(
   db: Db,
@@ -84,6 +95,7 @@ export async function stateChangesBetween(
   upTo: number,
 ): Promise<StateChange[]> {
   if (roomIds.length === 0) return []
+  if (roomIds.length === 1) return (await selectChangesOfRoom(db, { roomId: roomIds[0]!, after, upTo })).rows
   return db
     .selectFrom('state_changes')
     .selectAll()

@@ -21,7 +21,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .createIndex('notifications_unread')
     .on('notifications')
-    .columns(['user_id', 'room_id', 'thread_id', 'position'])
+    .columns(['user_id', 'room_id', 'thread_id', 'position', 'highlight'])
     .where(sql.ref('unread'), '=', sql.lit(1))
     .execute()
   await db.schema.createIndex('notifications_by_age').on('notifications').column('created_at').execute()

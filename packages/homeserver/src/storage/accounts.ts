@@ -44,6 +44,19 @@ export async function addAccount(
   return row !== undefined
 }
 
+/** Makes a guest's account one of a user. @returns `false` if it is no guest's any more: nothing was changed */
+export async function upgradeGuest(db: Db, userId: UserId, passwordHash: string): Promise<boolean> {
+  const row = await db
+    .updateTable('users')
+    .set({ password_hash: passwordHash, is_guest: 0 })
+    .where('user_id', '=', userId)
+    .where('is_guest', '=', 1)
+    .where('deactivated_at', 'is', null)
+    .returning('user_id')
+    .executeTakeFirst()
+  return row !== undefined
+}
+
 export async function setPasswordHash(db: Db, userId: UserId, passwordHash: string): Promise<void> {
   await db.updateTable('users').set({ password_hash: passwordHash }).where('user_id', '=', userId).execute()
 }

@@ -1,7 +1,7 @@
 import { MatrixError } from '../matrix/errors.ts'
 import { localpartOf, type ServerName, type UserId } from '../matrix/ids.ts'
 import type { Clock } from '../platform/clock.ts'
-import { addAccount, findAccount } from '../storage/accounts.ts'
+import { addAccount, findAccount, upgradeGuest } from '../storage/accounts.ts'
 import { putProfileField } from '../storage/profiles.ts'
 import { removeAdminTokens } from '../storage/registration-tokens.ts'
 import type { Store, Tx } from '../storage/store.ts'
@@ -15,6 +15,8 @@ export type Accounts = {
   freeUserId(username: string): Promise<UserId>
   /** Adds an account, in the transaction of what belongs to it. @throws `M_USER_IN_USE` */
   add(tx: Tx, account: NewAccount): Promise<void>
+  /** Makes a guest's account one of a user. @throws `M_USER_IN_USE` if it is no guest's */
+  upgrade(tx: Tx, userId: UserId, passwordHash: string): Promise<void>
   /** Makes an account on the operator's behalf. */
   create(account: { localpart: string; password: string; admin: boolean }): Promise<Created>
 }
@@ -54,6 +56,10 @@ export function createAccounts(store: Store, clock: Clock, serverName: ServerNam
 
     async add(tx, account) {
       if (!(await added(tx, account))) throw userInUse()
+    },
+
+    async upgrade(tx, userId, passwordHash) {
+      if (!(await upgradeGuest(tx.db, userId, passwordHash))) throw userInUse()
     },
 
     async create({ localpart, password, admin }) {

@@ -1,6 +1,6 @@
 import type { Settings } from '../config/settings.ts'
 import { forbidden, invalidParam, MatrixError, missingParam } from '../matrix/errors.ts'
-import type { UserId } from '../matrix/ids.ts'
+import { localpartOf, type UserId } from '../matrix/ids.ts'
 import { isObject, type Json } from '../matrix/json.ts'
 import type { Random } from '../platform/random.ts'
 import { findAccount } from '../storage/accounts.ts'
@@ -23,13 +23,15 @@ type RegistrationWish = {
   displayName?: string | undefined
   inhibitLogin?: boolean | undefined
   renewable?: boolean | undefined
+  /** The guest whose account it is to become, as their access token has proved. */
+  guest?: UserId | undefined
 }
 
 export type Registered = { kind: 'registered'; userId: UserId; session: Session | undefined }
 
 export type Registration = {
   /**
-   * `POST /register` for a user. The same session again after success logs the same account in again, since the
+   * `POST /register` for a user, or for a guest who becomes one. The same session again after success logs the same account in again, since the
    * first answer may have been lost.
    * @throws `M_FORBIDDEN` if nobody may register; `M_USER_IN_USE`, `M_INVALID_USERNAME`, `M_MISSING_PARAM`
    */
@@ -95,6 +97,13 @@ export function createRegistration(deps: {
     return logIn(tx, userId, wish)
   }
 
+  /** @returns `undefined` if any name will do */
+  async function nameFor({ username, guest }: Remembered): Promise<UserId | undefined> {
+    if (guest === undefined) return username === undefined ? undefined : accounts.freeUserId(username)
+    if (username === localpartOf(guest)) return guest
+    throw new MatrixError(400, 'M_INVALID_USERNAME', 'A guest who becomes a user keeps the name')
+  }
+
   /** The account, the token's use and the session's memory of it: all or nothing. */
   async function makeAccount(
     userId: UserId,
@@ -107,7 +116,8 @@ export function createRegistration(deps: {
       if (before.userId) return logInAgain(tx, before.userId, before)
       const grant = proof.token === undefined ? { makesAdmin: false } : await tokens.use(tx, proof.token)
       if (!grant) return { errcode: 'M_UNAUTHORIZED', error: 'The registration token was used up meanwhile' }
-      await accounts.add(tx, { userId, passwordHash: wish.passwordHash, admin: grant.makesAdmin })
+      if (wish.guest) await accounts.upgrade(tx, userId, wish.passwordHash)
+      else await accounts.add(tx, { userId, passwordHash: wish.passwordHash, admin: grant.makesAdmin })
       const registered = await logIn(tx, userId, wish)
       if (proof.sessionId) {
         const deviceId = registered.session?.deviceId
@@ -129,7 +139,7 @@ export function createRegistration(deps: {
 
       const wish: Remembered = { ...earlier, ...defined(given) }
       // Before any stage: a person is to learn first that the name is taken.
-      const named = wish.username === undefined ? undefined : await accounts.freeUserId(wish.username)
+      const named = await nameFor(wish)
       const progress = await uia.advance(session, request)
       wish.passwordHash = (await hashed(password)) ?? earlier.passwordHash
       if (!progress.complete) {

@@ -1,6 +1,8 @@
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Context } from '../../context.ts'
-import { invalidParam, missingParam } from '../../matrix/errors.ts'
+import { forbidden, invalidParam, missingParam } from '../../matrix/errors.ts'
+import type { UserId } from '../../matrix/ids.ts'
 import type { App } from '../app.ts'
 import { plainText } from '../plain-text.ts'
 import { AuthenticationRequired } from '../uia.ts'
@@ -17,6 +19,7 @@ const registerSchema = {
     initial_device_display_name: Type.Optional(plainText(255)),
     inhibit_login: Type.Optional(Type.Boolean()),
     refresh_token: Type.Optional(Type.Boolean()),
+    guest_access_token: Type.Optional(Type.String()),
   }),
 }
 const availableSchema = { querystring: Type.Object({ username: Type.Optional(Type.String()) }) }
@@ -39,6 +42,7 @@ export function registration(app: App, ctx: Context): void {
         displayName: body.initial_device_display_name,
         inhibitLogin: body.inhibit_login,
         renewable: body.refresh_token,
+        guest: body.guest_access_token === undefined ? undefined : await guestOf(ctx, request, body.guest_access_token),
       }
       const outcome = await ctx.users.register(wish, body.auth, request.ip)
       if (outcome.kind === 'challenge') throw new AuthenticationRequired(outcome.challenge)
@@ -67,6 +71,14 @@ export function registration(app: App, ctx: Context): void {
       return { valid: await ctx.users.isRegistrationTokenValid(query.token, ip) }
     },
   )
+}
+
+/** Client-server API, "Guest Access": a guest who becomes a user. @throws `M_FORBIDDEN` if the token is not a guest's */
+async function guestOf(ctx: Context, request: FastifyRequest, token: string): Promise<UserId> {
+  const userAgent = request.headers['user-agent']
+  const guest = await ctx.devices.authenticate(token, { ip: request.ip, userAgent })
+  if (guest && guest !== 'expired' && guest.isGuest) return guest.userId
+  throw forbidden('This is not the access token of a guest')
 }
 
 function isGuest(kind = 'user'): boolean {

@@ -26,6 +26,7 @@ const definitions = {
   tlsCert: { key: 'tls_cert', kind: kinds.text, fallback: undefined },
   tlsKey: { key: 'tls_key', kind: kinds.text, fallback: undefined },
   publicBaseUrl: { key: 'public_base_url', kind: kinds.httpUrl, fallback: undefined },
+  trustedProxies: { key: 'trusted_proxies', kind: kinds.list(',', kinds.addressRange), fallback: [] },
   federationCaFile: { key: 'federation_ca_file', kind: kinds.text, fallback: undefined },
   federationAllowPrivate: { key: 'federation_allow_private', kind: kinds.flag, fallback: false },
   federationDeny: { key: 'federation_deny', kind: kinds.list(','), fallback: [] },

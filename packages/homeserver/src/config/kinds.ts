@@ -1,3 +1,4 @@
+import ipaddr from 'ipaddr.js'
 import { isServerName } from '../matrix/ids.ts'
 import { roomVersion as findRoomVersion, ROOM_VERSIONS } from '../state/room-versions.ts'
 import type { ListenAddress } from './settings.ts'
@@ -24,6 +25,15 @@ export const secret: Kind<string> = {
 export const serverName: Kind<string> = {
   expected: 'a server name, such as example.org or localhost:8448',
   read: (value) => (isServerName(value) ? value : undefined),
+}
+
+export const addressRange: Kind<string> = {
+  expected: 'an IP address, or a range of them such as 10.0.0.0/8',
+  read: (value) =>
+    typeof value === 'string' &&
+    (ipaddr.isValidCIDR(value) || ipaddr.IPv4.isValidFourPartDecimal(value) || ipaddr.IPv6.isValid(value))
+      ? value
+      : undefined,
 }
 
 /** A YAML number is taken for text here, too: versions look like numbers. */

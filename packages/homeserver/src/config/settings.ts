@@ -15,6 +15,8 @@ export type Settings = {
   tlsCert: string | undefined
   tlsKey: string | undefined
   publicBaseUrl: string | undefined
+  /** Whose `X-Forwarded-For` is believed, besides this machine's own. */
+  trustedProxies: string[]
   federationCaFile: string | undefined
   federationAllowPrivate: boolean
   federationDeny: string[]

@@ -67,8 +67,8 @@ export async function createApp(ctx: Context): Promise<App> {
     // Coercion and removal would change signed JSON; nothing is coerced but by the route itself.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allowUnionTypes: true } },
     forceCloseConnections: true,
-    // Who is behind a reverse proxy on this machine is told by that proxy.
-    trustProxy: 'loopback',
+    // Who is behind a reverse proxy is told by that proxy, if it is on this machine or the settings name it.
+    trustProxy: ['loopback', ...ctx.settings.trustedProxies],
     // No hook runs for a path that cannot be decoded.
     frameworkErrors: (error, request, reply) => handleError(error, request, reply.headers(CORS)),
   }).withTypeProvider<TypeBoxTypeProvider>()

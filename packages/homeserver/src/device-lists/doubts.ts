@@ -4,6 +4,9 @@ import * as storage from '../storage/device-lists.ts'
 import type { Tx } from '../storage/store.ts'
 import type { DoubtReason } from './decide.ts'
 
+/** Begins the key by which processes tell each other that lists of a server are stale. */
+export const STALE_AT = 'stale lists at: '
+
 /**
  * Raises a doubt about one list inside the transaction of what gave rise to it. A list that somebody needs is due at
  * once; one that nobody needs is only no longer trusted.
@@ -17,6 +20,7 @@ export async function raiseDoubt(
   const nextAttemptAt = needed ? now : storage.PARKED
   const row = await storage.raiseDoubt(tx.db, { userId, serverName: serverNameOf(userId), reason, now, nextAttemptAt })
   const wasFresh = row.wanted_gen === row.synced_gen + 1
+  if (needed) tx.wake([STALE_AT + serverNameOf(userId)])
   if (wasFresh) await addTransition(tx.db, userId, { at: now, event: 'doubted', detail: reason })
   return row
 }
@@ -30,5 +34,6 @@ export async function raiseDoubts(
   const nextAttemptAt = needed ? now : storage.PARKED
   const users = userIds.map((userId) => ({ userId, serverName: serverNameOf(userId) }))
   const fresh = await storage.raiseDoubts(tx.db, users, { reason, now, nextAttemptAt })
+  if (needed) tx.wake(users.map(({ serverName }) => STALE_AT + serverName))
   await addTransitions(tx.db, fresh, { at: now, event: 'doubted', detail: reason })
 }

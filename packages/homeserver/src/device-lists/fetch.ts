@@ -3,6 +3,7 @@ import type { UserId } from '../matrix/ids.ts'
 import * as storage from '../storage/device-lists.ts'
 import { type FetchFailure, failureOf, invalidList, isDestinationFailure } from './failure.ts'
 import type { Flights } from './flights.ts'
+import type { HeldLease } from './lease.ts'
 import { storeFailure, storeList } from './lists.ts'
 import type { EngineParts } from './ports.ts'
 import { MAX_SNAPSHOT_BYTES, readSnapshot, type Snapshot } from './snapshot.ts'
@@ -14,6 +15,9 @@ export type FetchManner = { insist: boolean; admit?: (address: string) => Promis
 /** What fetches share. */
 export type FetchTools = { flights: Flights; suspect: Suspicion['suspect'] }
 
+/** A list that is to be fetched, with the lease of it. */
+export type ClaimedList = { row: storage.LedgerRow; held: HeldLease }
+
 /** What the end of a fetch says about its server: may more lists be fetched from it right away? */
 export type ServerVerdict = 'goes on' | 'held back'
 
@@ -23,13 +27,12 @@ export type ServerVerdict = 'goes on' | 'held back'
  */
 export async function fetchList(
   parts: EngineParts,
-  row: storage.LedgerRow,
+  { row, held }: ClaimedList,
   manner: FetchManner,
   tools: FetchTools,
 ): Promise<ServerVerdict> {
   const { store, settings, transport, log, metrics } = parts
-  const lease = { userId: row.user_id, gen: row.lease_gen!, until: row.lease_until! }
-  const answer = await tools.flights.fly(row.server_name, settings.fetchTimeout, (again, signal) =>
+  const flight = tools.flights.fly(row.server_name, settings.fetchTimeout, (again, signal) =>
     transport.request(row.server_name, {
       method: 'GET',
       path: `/_matrix/federation/v1/user/devices/${encodeURIComponent(row.user_id)}`,
@@ -40,6 +43,8 @@ export async function fetchList(
       signal,
     }),
   )
+  const answer = await flight.finally(held.end)
+  const lease = await held.end()
   if (answer.kind === 'failure' && (answer.failure === 'backed_off' || answer.failure === 'aborted')) {
     // Nothing was asked, so nothing has failed.
     await storage.releaseLease(store.db, lease, Math.max(row.next_attempt_at, answer.retryAt ?? 0))

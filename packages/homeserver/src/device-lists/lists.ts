@@ -5,6 +5,7 @@ import * as storage from '../storage/device-lists.ts'
 import type { Tx } from '../storage/store.ts'
 import { nextAuditAt } from './audit.ts'
 import { incoherencesOf } from './coherence.ts'
+import { STALE_AT } from './doubts.ts'
 import type { FetchFailure } from './failure.ts'
 import type { EngineParts } from './ports.ts'
 import { retryDelay } from './retry.ts'
@@ -118,7 +119,7 @@ export async function storeFailure(
     const outcome = { error: JSON.stringify(failure), nextAttemptAt, refused: failure.kind === 'refused' }
     if (await storage.recordFailure(tx.db, lease, outcome))
       await addTransition(tx.db, userId, { at: now, event: 'failed', detail: failure.detail })
-    tx.wake([attemptEnded(userId)])
+    tx.wake([attemptEnded(userId), STALE_AT + before.server_name])
   })
 }
 

@@ -3,19 +3,22 @@ import type { Cancel } from '../platform/clock.ts'
 import { createSemaphore } from '../platform/semaphore.ts'
 import { createWorkerLoop } from '../platform/worker-loop.ts'
 import * as storage from '../storage/device-lists.ts'
+import { STALE_AT } from './doubts.ts'
 import { type FetchManner, type FetchTools, fetchList, type ServerVerdict } from './fetch.ts'
 import { createFlights } from './flights.ts'
+import { holdLease, LEASE_MS } from './lease.ts'
 import type { EngineParts } from './ports.ts'
 import type { Suspicion } from './suspicion.ts'
 
-/** How much longer than the fetch itself a lease lasts, in milliseconds. */
-const LEASE_MARGIN_MS = 15_000
 /** A server is worked on in so many lanes until it has answered: servers that hang must not use up all permits. */
 const FIRST_LANES = 2
 /** Word from a server makes its waiting lists due, at most this often (ms). */
 const HEARD_INTERVAL_MS = 1_000
-/** Other processes may leave work behind; it is looked for this often (ms). */
+/** However quiet it is, stale lists are looked for this often (ms). */
 const LOOK_INTERVAL_MS = 60_000
+
+/** Begins the key by which processes tell each other that a server has spoken. */
+const HEARD_FROM = 'heard from: '
 
 export type Resync = {
   start(): Promise<void>
@@ -56,9 +59,28 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
   // Asked at every inbound request, so it is kept in memory: servers whose lists wait, and those just heard from.
   let waiting = new Set<ServerName>()
   const heard = new Map<ServerName, { cancel: Cancel; again: boolean }>()
+  // A server may speak to one process while another one waits for it.
+  store.notifier.hearOthers((keys = []) => {
+    for (const key of keys) {
+      if (key.startsWith(STALE_AT)) {
+        waiting.add(key.slice(STALE_AT.length) as ServerName)
+        lookLater()
+      } else if (key.startsWith(HEARD_FROM)) flights.nudge(key.slice(HEARD_FROM.length) as ServerName)
+    }
+  })
+
+  // When another process should be done with what it began: whatever is stale then is known to the loop.
+  let cancelLook: Cancel | undefined
+  function lookLater(): void {
+    cancelLook ??= clock.after(LEASE_MS, () => {
+      cancelLook = undefined
+      loop.wake()
+    })
+  }
 
   const loop = createWorkerLoop({
     clock,
+    lookEveryMs: store.lookEveryMs,
     onError: (error) => log.error({ err: error }, 'looking for stale device lists failed'),
     async pass() {
       const due = await storage.dueServers(store.db, clock.now())
@@ -128,10 +150,10 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
     const now = clock.now()
     if (Math.max(nextAttemptAt ?? 0, retryAfterUntil ?? 0) > now) return 'held back'
     if (failures > 0 && lanes.count > 1) return 'held back'
-    const row = await storage.claimDue(store.db, serverName, { now, leaseUntil: leaseUntil(now) })
+    const row = await storage.claimDue(store.db, serverName, { now, leaseUntil: now + LEASE_MS })
     if (!row) return 'nothing due'
     if (failures === 0 && lanes.count < FIRST_LANES) openLane(serverName)
-    const verdict = await fetchList(parts, row, { insist: false }, tools)
+    const verdict = await fetchList(parts, { row, held: holdLease(parts, row) }, { insist: false }, tools)
     if (verdict === 'goes on') openLane(serverName)
     return verdict
   }
@@ -148,10 +170,11 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
     heard.set(serverName, { cancel, again: false })
   }
 
-  const leaseUntil = (now: number) => now + settings.fetchTimeout + LEASE_MARGIN_MS
-
   async function expedite(serverName: ServerName): Promise<void> {
-    await store.transaction((tx) => storage.expediteServer(tx.db, serverName, clock.now()))
+    await store.transaction(async (tx) => {
+      await storage.expediteServer(tx.db, serverName, clock.now())
+      tx.wake([HEARD_FROM + serverName])
+    })
     openLane(serverName)
   }
 
@@ -165,6 +188,7 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
       stopping.abort()
       flights.stop()
       for (const { cancel } of heard.values()) cancel()
+      cancelLook?.()
       await loop.stop()
       while (running.size > 0) await Promise.allSettled([...running])
     },
@@ -182,14 +206,15 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
       const now = clock.now()
       let row: storage.LedgerRow | undefined
       try {
-        row = await storage.claimOne(store.db, userId, { now, leaseUntil: leaseUntil(now) })
+        row = await storage.claimOne(store.db, userId, { now, leaseUntil: now + LEASE_MS })
       } finally {
         if (!row) leaveLane(serverName, lanes)
       }
       if (!row) return false
+      const claimed = { row, held: holdLease(parts, row) }
       track(
         'fetching a device list',
-        runLane(serverName, lanes, () => fetchList(parts, row!, manner, tools)),
+        runLane(serverName, lanes, () => fetchList(parts, claimed, manner, tools)),
       )
       return true
     },

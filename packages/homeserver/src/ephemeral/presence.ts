@@ -147,6 +147,7 @@ export function createPresence(parts: EphemeralParts, outgoing: Pick<Outgoing, '
 
   const timers = createWorkerLoop({
     clock,
+    lookEveryMs: store.lookEveryMs,
     onError: (error) => log.error({ err: error }, 'bringing presence up to date failed'),
     async pass(signal) {
       const now = clock.now()

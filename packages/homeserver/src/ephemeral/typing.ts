@@ -76,6 +76,7 @@ export function createTyping(parts: EphemeralParts, outgoing: Pick<Outgoing, 'qu
 
   const expiry = createWorkerLoop({
     clock,
+    lookEveryMs: store.lookEveryMs,
     onError: (error) => log.error({ err: error }, 'ending typing notifications failed'),
     async pass() {
       const nextAt = await storage.nextTypingExpiry(store.db)

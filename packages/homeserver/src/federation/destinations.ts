@@ -47,6 +47,9 @@ const EARLY_MS = 10 * 60_000
 /** The wait for a server that limits us and does not say for how long (ms). */
 const UNSPOKEN_LIMIT_MS = 5_000
 
+/** Begins the keys by which processes tell each other that a server is held back. */
+const HELD_BACK = 'held back: '
+
 const NONE: Backoff = { failures: 0, failingSince: null, nextAttemptAt: null, retryAfterUntil: null, lastError: null }
 
 export type DestinationSettings = {
@@ -65,12 +68,25 @@ export function createDestinations(parts: {
   settings: DestinationSettings
 }): Destinations {
   const { store, clock, random, settings } = parts
-  // Servers that had no back-off when last looked at, and when that was written down. Others are asked of the database.
+  // Servers that had no back-off when last looked at, and when that was written down. Others are asked of the database. What another
+  // process finds out takes them off.
   const fine = new LRUCache<ServerName, number>({ max: NOTED_SERVERS })
-  // When each server spoke last, and when that was written down.
+  // When each server spoke last, and when that was written down. What other processes heard is read where it matters.
   const heard = new LRUCache<ServerName, { at: number; notedAt: number }>({ max: NOTED_SERVERS })
   const upListeners: ((serverName: ServerName, failedMs: number) => unknown)[] = []
   const backListeners: ((serverName: ServerName) => unknown)[] = []
+  store.notifier.hearOthers((keys) => {
+    if (!keys) return fine.clear()
+    for (const key of keys) if (key.startsWith(HELD_BACK)) fine.delete(key.slice(HELD_BACK.length) as ServerName)
+  })
+
+  /** Writes what holds a server back, and has all processes know. */
+  async function holdBack(serverName: ServerName, columns: Parameters<typeof writeDestination>[2]): Promise<void> {
+    await store.transaction(async (tx) => {
+      await writeDestination(tx.db, serverName, columns)
+      tx.wake([HELD_BACK + serverName])
+    })
+  }
 
   async function backoffOf(serverName: ServerName): Promise<Backoff> {
     if (fine.has(serverName)) return NONE
@@ -92,18 +108,27 @@ export function createDestinations(parts: {
     const isNoted = noted !== undefined && Math.abs(now - noted) < NOTED_EVERY_MS
     if (isNoted && fine.has(serverName)) return
     const before = fine.has(serverName) ? NONE : await backoffOf(serverName)
-    // Of many that hear from it at the same time, one ends the back-off.
-    const cameUp = before.failures > 0 && (await endFailures(store.db, serverName))
+    // Before it is written: what another process writes after that takes it off again.
+    if ((before.retryAfterUntil ?? 0) <= now) fine.set(serverName, now)
+    const cameUp = await writeUp(serverName, before.failures > 0, { [column]: now }).catch((error: unknown) => {
+      fine.delete(serverName)
+      throw error
+    })
+    if (column === 'last_heard_at') heard.set(serverName, { at: now, notedAt: now })
+    if (cameUp) for (const listener of upListeners) await listener(serverName, now - (before.failingSince ?? now))
+  }
+
+  /** @returns whether this ended a back-off: of many that hear from the server at the same time, one ends it */
+  async function writeUp(serverName: ServerName, hasFailed: boolean, columns: { [column: string]: number }) {
+    const cameUp = hasFailed && (await endFailures(store.db, serverName))
     await writeDestination(store.db, serverName, {
       failures: 0,
       failing_since: null,
       next_attempt_at: null,
       last_error: null,
-      [column]: now,
+      ...columns,
     })
-    if (column === 'last_heard_at') heard.set(serverName, { at: now, notedAt: now })
-    if ((before.retryAfterUntil ?? 0) <= now) fine.set(serverName, now)
-    if (cameUp) for (const listener of upListeners) await listener(serverName, now - (before.failingSince ?? now))
+    return cameUp
   }
 
   /** Whether a server that speaks now was silent for long. What other processes heard counts too. */
@@ -145,7 +170,7 @@ export function createDestinations(parts: {
       const since = failingSince ?? now
       const capMs = now - since < EARLY_MS ? settings.retryCapEarly : settings.retryCapWaited
       const delay = backoffDelay({ baseMs: settings.retryBase, capMs }, failures + 1, random.fraction())
-      await writeDestination(store.db, serverName, {
+      await holdBack(serverName, {
         failures: failures + 1,
         failing_since: since,
         next_attempt_at: now + delay,
@@ -155,7 +180,7 @@ export function createDestinations(parts: {
     },
     async recordLimit(serverName, waitMs = UNSPOKEN_LIMIT_MS) {
       fine.delete(serverName)
-      await writeDestination(store.db, serverName, { retry_after_until: clock.now() + waitMs })
+      await holdBack(serverName, { retry_after_until: clock.now() + waitMs })
     },
     onUp: (listener) => void upListeners.push(listener),
     onBack: (listener) => void backListeners.push(listener),

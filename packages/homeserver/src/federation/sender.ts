@@ -49,8 +49,6 @@ const REFUSALS = 5
 const REFUSED_BACKOFF = { baseMs: 2_000, capMs: 10 * 60_000 }
 /** How long it rests after an error of our own (ms). */
 const PAUSE_AFTER_ERROR_MS = 5_000
-/** How long a process has a destination for itself (ms): longer than a transaction takes. */
-const LEASE_MS = TIMEOUT_MS + 30_000
 /** How soon a destination is looked at again that another process has (ms). */
 const LEASED_ELSEWHERE_MS = 1_000
 
@@ -70,16 +68,18 @@ export function createSender(parts: {
   sources: readonly EduSource[]
 }): Sender {
   const { store, clock, random, log, serverName, client, destinations, events, sources } = parts
-  const leases = createSenderLeases(store, opaqueId(random))
+  const leases = createSenderLeases(store, clock, opaqueId(random))
   const permits = createSemaphore(PARALLEL)
   const busy = new Map<ServerName, { again: boolean }>()
   const running = new Set<Promise<void>>()
   const stopping = new AbortController()
+  // Of this process: another one, which takes the destination over, finds out for itself.
   const refusals = new LRUCache<ServerName, { count: number; until: number }>({ max: 10_000 })
 
   // Looks for what is queued at the start, and for destinations whose wait is over.
   const loop = createWorkerLoop({
     clock,
+    lookEveryMs: store.lookEveryMs,
     onError: (error) => log.error({ err: error }, 'looking for what is queued failed'),
     async pass() {
       const queued = new Set((await Promise.all([events, ...sources].map((source) => source.destinations()))).flat())
@@ -132,10 +132,10 @@ export function createSender(parts: {
 
   /** Of several processes, one sends to a destination at a time: else events could arrive in another order. */
   async function sendLeased(destination: ServerName): Promise<'delivered' | 'empty' | 'failed'> {
-    const now = clock.now()
-    if (await leases.take(destination, now, now + LEASE_MS)) return sendNext(destination)
+    const sent = await leases.hold(destination, () => sendNext(destination))
+    if (sent !== 'elsewhere') return sent
     const { count } = refusals.get(destination) ?? { count: 0 }
-    refusals.set(destination, { count, until: now + LEASED_ELSEWHERE_MS })
+    refusals.set(destination, { count, until: clock.now() + LEASED_ELSEWHERE_MS })
     return 'failed'
   }
 

@@ -35,6 +35,24 @@ test('looks once at the start, whatever it was woken for before', async () => {
   assert.equal(passes, 1)
 })
 
+test('looks at least as often as it is told to', async () => {
+  let seen = 0
+  const counting = createWorkerLoop({
+    clock,
+    pass: async () => ({ more: ++seen % 2 === 1, nextAt: null }),
+    onError: () => {},
+    lookEveryMs: () => 10_000,
+  })
+  counting.start()
+  await clock.advance(9_999)
+  assert.equal(seen, 2)
+  await clock.advance(1)
+  assert.equal(seen, 4)
+  await counting.stop()
+  await clock.advance(20_000)
+  assert.equal(seen, 4)
+})
+
 test('goes on as long as there is more', async () => {
   pass = async () => ({ more: passes < 5, nextAt: null })
   loop.start()

@@ -18,13 +18,15 @@ const PAUSE_AFTER_ERROR_MS = 5_000
  * One background loop: the rows in the database are the truth, `wake()` is a hint. Passes never overlap.
  * @param pass does what is due; it must observe the signal
  * @param onError hears what a pass threw; the loop goes on
+ * @param lookEveryMs a pass comes at least this often: other processes may have left work behind that nothing here knows of
  */
 export function createWorkerLoop(options: {
   clock: Clock
   pass: (signal: AbortSignal) => Promise<PassResult>
   onError: (error: unknown) => void
+  lookEveryMs?: () => number | undefined
 }): WorkerLoop {
-  const { clock, pass, onError } = options
+  const { clock, pass, onError, lookEveryMs = () => undefined } = options
   const stopping = new AbortController()
   let running: Promise<void> | undefined
   let woken = false
@@ -39,9 +41,9 @@ export function createWorkerLoop(options: {
         return { more: false, nextAt: clock.now() + PAUSE_AFTER_ERROR_MS }
       })
       if (result.more || woken) continue
-      if (result.nextAt !== null && !stopping.signal.aborted) {
-        cancelTimer = clock.after(result.nextAt - clock.now(), wake)
-      }
+      const untilNextMs = result.nextAt === null ? Number.POSITIVE_INFINITY : result.nextAt - clock.now()
+      const waitMs = Math.min(untilNextMs, lookEveryMs() ?? Number.POSITIVE_INFINITY)
+      if (waitMs < Number.POSITIVE_INFINITY && !stopping.signal.aborted) cancelTimer = clock.after(waitMs, wake)
       return
     }
   }

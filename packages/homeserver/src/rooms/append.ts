@@ -48,7 +48,9 @@ export async function append(parts: RoomParts, room: WritableRoom, added: Append
     relatesTo: relation?.eventId,
     relType: relation?.type,
   })
-  parts.events.remember(tx, { event, rejected: status === 'rejected' })
+  // An event of another server may have been known outside of the graph.
+  const keep = serverNameOf(event.sender) === parts.serverName ? parts.events.remember : parts.events.replace
+  keep(tx, { event, rejected: status === 'rejected' })
   const follows = await noteMissing(tx.db, event, missing)
   if (status === 'accepted') await accept(parts, room, added, after, position, follows)
   if (status === 'accepted' && !withheld) await show(parts, room, event, position)

@@ -4,7 +4,7 @@ import type { EventId } from '../matrix/ids.ts'
 import { trustedEvent } from '../state/read-event.ts'
 import type { RoomVersion } from '../state/room-versions.ts'
 import { type EventRow, eventRows } from '../storage/events.ts'
-import { type Db, type Tx, whenCertain } from '../storage/store.ts'
+import { type Db, type Store, type Tx, whenCertain } from '../storage/store.ts'
 
 /** An event with what was found about it. */
 export type KnownEvent = { event: RoomEvent; rejected: boolean }
@@ -15,20 +15,57 @@ export type Events = {
   load(db: Db, version: RoomVersion, eventIds: Iterable<EventId>): Promise<Map<EventId, KnownEvent>>
   /** Keeps what a transaction has written, once it is committed. */
   remember(tx: Tx, known: KnownEvent): void
+  /** The same for an event that may have been known otherwise: other processes forget it. */
+  replace(tx: Tx, known: KnownEvent): void
 }
 
 /** Parsed events kept at most; state events of busy rooms are what stays. */
 const KEPT = 10_000
 
-export function createEvents(): Events {
+/** Begins the key by which processes tell each other that they know an event otherwise. */
+const CHANGED = 'event: '
+/** Events that other processes changed lately, which a read that began before may have found as they were. */
+const LATELY = 1_000
+
+export function createEvents({ notifier }: Pick<Store, 'notifier'>): Events {
   const kept = new LRUCache<EventId, KnownEvent>({ max: KEPT })
+  const changed = new LRUCache<EventId, number>({ max: LATELY })
+  let heard = 0
+  let forgotten = 0
+  notifier.hearOthers((keys) => {
+    heard++
+    if (!keys) {
+      forgotten = heard
+      kept.clear()
+    }
+    for (const key of keys ?? []) {
+      if (!key.startsWith(CHANGED)) continue
+      const eventId = key.slice(CHANGED.length) as EventId
+      changed.set(eventId, heard)
+      kept.delete(eventId)
+    }
+  })
   // What a running transaction has written is known to it alone.
   const written = new WeakMap<Db, Map<EventId, KnownEvent>>()
+  function remember(tx: Tx, known: KnownEvent): void {
+    const { eventId } = known.event
+    const own = written.get(tx.db) ?? new Map<EventId, KnownEvent>()
+    written.set(tx.db, own.set(eventId, known))
+    tx.afterCommit(() => kept.set(eventId, known))
+  }
+
   return {
+    remember,
+    replace(tx, known) {
+      remember(tx, known)
+      tx.wake([CHANGED + known.event.eventId])
+    },
     async load(db, version, eventIds) {
       const found = new Map<EventId, KnownEvent>()
       const missing: EventId[] = []
       const own = written.get(db)
+      const from = heard
+      const stands = (eventId: EventId) => Math.max(changed.get(eventId) ?? 0, forgotten) <= from
       for (const eventId of eventIds) {
         const known = own?.get(eventId) ?? kept.get(eventId)
         if (known) found.set(eventId, known)
@@ -38,14 +75,9 @@ export function createEvents(): Events {
       for (const row of await eventRows(db, missing)) {
         const known = { event: eventOf(row, version), rejected: row.status === 'rejected' }
         found.set(row.event_id, known)
-        whenCertain(db, () => kept.set(row.event_id, known))
+        whenCertain(db, () => stands(row.event_id) && kept.set(row.event_id, known))
       }
       return found
-    },
-    remember(tx, known) {
-      const own = written.get(tx.db) ?? new Map<EventId, KnownEvent>()
-      written.set(tx.db, own.set(known.event.eventId, known))
-      tx.afterCommit(() => kept.set(known.event.eventId, known))
     },
   }
 }

@@ -59,6 +59,6 @@ async function redact(parts: RoomParts, room: WritableRoom, target: RoomEvent, r
   const redacted = redactEvent(target, version)
   await saveRedacted(tx.db, redacted, redaction.eventId)
   await removeEventText(tx.db, target.eventId)
-  parts.events.remember(tx, { event: redacted, rejected: false })
+  parts.events.replace(tx, { event: redacted, rejected: false })
   return true
 }

@@ -55,7 +55,12 @@ export type Rooms = {
 }
 
 export function createRooms(given: Omit<RoomParts, 'events' | 'states' | 'versions'>): Rooms {
-  const parts: RoomParts = { ...given, events: createEvents(), states: createStates(), versions: createVersions() }
+  const parts: RoomParts = {
+    ...given,
+    events: createEvents(given.store),
+    states: createStates(),
+    versions: createVersions(),
+  }
   const writer = withPolicyServers(
     parts,
     createRoomWriter(parts, (room, before) => seeGuestsOut(parts, room, before)),

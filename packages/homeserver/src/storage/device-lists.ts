@@ -287,6 +287,12 @@ const held = (db: Db, lease: Lease) =>
     .where('lease_gen', '=', lease.gen)
     .where('lease_until', '=', lease.until)
 
+/** Prolongs a lease. @returns whether it was still held */
+export async function prolongLease(db: Db, lease: Lease, until: number): Promise<boolean> {
+  const result = await held(db, lease).set({ lease_until: until }).executeTakeFirst()
+  return result.numUpdatedRows > 0n
+}
+
 /** Ends a lease after a fetch failed. @returns whether the lease was still held; if not, nothing was written */
 export async function recordFailure(
   db: Db,

@@ -33,6 +33,8 @@ export type Store = {
   db: Db
   dialect: Backend['name']
   notifier: Notifier
+  /** How often a worker looks for what another process has left undone (ms); `undefined` where there can be no other one. */
+  lookEveryMs(): number | undefined
   /**
    * Runs `body` in a transaction: all of it happens, or nothing. What `body` throws is thrown again. PostgreSQL may break
    * a transaction off for the sake of another; then `body` runs again from its beginning, so it must leave nothing behind
@@ -44,6 +46,11 @@ export type Store = {
   close(): Promise<void>
 }
 
+/** What other processes have left undone is looked for this often (ms): while they are heard of, and while they are not. */
+const LOOK_EVERY_MS = 10_000
+const LOOK_ALONE_MS = 60_000
+/** Who has not been heard of for this long is not expected any more (ms). */
+const HEARD_MS = 600_000
 /** How often a transaction is tried that is broken off for the sake of another. */
 const ATTEMPTS = 5
 /** PostgreSQL's words for it: serialization failure, deadlock. */
@@ -69,10 +76,14 @@ export async function openStore(backend: Backend, process?: { clock: Clock; name
   const database = new Kysely<Tables>({ dialect: backend.dialect })
   await migrate(database)
   const notifier = createNotifier()
+  let heardAt = Number.NEGATIVE_INFINITY
+  notifier.hearOthers((keys) => {
+    if (keys && process) heardAt = process.clock.now()
+  })
   const others =
     process &&
     backend.listening &&
-    hearProcesses(backend.listening, { ...notifier, clock: process.clock, own: process.name })
+    hearProcesses(backend.listening, { wake: notifier.wakeFromOthers, clock: process.clock, own: process.name })
   // Inside a transaction the outer handle would wait for the transaction to end, which waits for it: say so instead.
   const outside = (): Db => {
     if (inside.getStore()) throw new Error('the outer database handle was used inside a transaction; pass tx.db')
@@ -84,6 +95,10 @@ export async function openStore(backend: Backend, process?: { clock: Clock; name
     },
     dialect: backend.name,
     notifier,
+    lookEveryMs() {
+      if (!process || !others) return undefined
+      return process.clock.now() - heardAt < HEARD_MS ? LOOK_EVERY_MS : LOOK_ALONE_MS
+    },
     async transaction(body) {
       const { result, callbacks, woken } = await tryAgain(async () => {
         const callbacks: (() => void)[] = []

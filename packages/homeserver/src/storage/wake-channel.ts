@@ -50,18 +50,18 @@ function messagesOf(from: string, keys: ReadonlySet<string>): Message[] {
  * Hears what other processes say until it is closed. A hint only: what was said while there was no connection is made up
  * for by waking everybody.
  * @param own what this process calls itself: it has woken its own already
+ * @param wake called with the keys, or without any for all
  */
 export function hearProcesses(
   listening: Listening,
-  { clock, own, wake, wakeAll }: { clock: Clock; own: string; wake(keys: string[]): void; wakeAll(): void },
+  { clock, own, wake }: { clock: Clock; own: string; wake(keys?: readonly string[]): void },
 ): { close(): Promise<void> } {
   const closing = new AbortController()
 
   function hear(payload: string): void {
     const { from, keys } = JSON.parse(payload) as Message
     if (from === own) return
-    if (keys) wake(keys)
-    else wakeAll()
+    wake(keys)
   }
 
   async function run(): Promise<void> {
@@ -70,7 +70,7 @@ export function hearProcesses(
       const connection = await listening.connect(CHANNEL, hear, ended.resolve).catch(() => undefined)
       if (connection) {
         // What was said before this is made up for.
-        wakeAll()
+        wake()
         closing.signal.addEventListener('abort', () => ended.resolve(), { once: true })
         if (closing.signal.aborted) ended.resolve()
         await ended.promise

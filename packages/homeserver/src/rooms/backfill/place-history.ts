@@ -40,7 +40,7 @@ export async function placeHistory(parts: RoomParts, room: WritableRoom, history
       relatesTo: relation?.eventId,
       relType: relation?.type,
     })
-    parts.events.remember(tx, { event, rejected })
+    parts.events.replace(tx, { event, rejected })
     await noteMissing(tx.db, event, missing)
     if (!rejected && !withheld) await keepText(tx.db, await redactWhatIsDue(parts, room, event))
   }

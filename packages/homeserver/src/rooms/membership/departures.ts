@@ -52,6 +52,7 @@ export function createDepartures(parts: RoomParts, writer: RoomWriter): Departur
   const loop = createWorkerLoop({
     clock,
     pass,
+    lookEveryMs: store.lookEveryMs,
     onError: (error) => log.error({ err: error }, 'leaving the rooms of closed accounts failed'),
   })
   return {

@@ -55,6 +55,6 @@ export async function noteOutside(
     const events = strippedText([...shown.events, event])
     await saveStrippedState(tx.db, { roomId, userId, events, toldBy: shown.toldBy })
   }
-  parts.events.remember(tx, { event, rejected: false })
+  parts.events.replace(tx, { event, rejected: false })
   tx.wake([userId])
 }

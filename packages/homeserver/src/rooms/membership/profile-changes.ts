@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { UserId } from '../../matrix/ids.ts'
 import { createKeyedLock } from '../../platform/keyed-lock.ts'
 import { createSemaphore } from '../../platform/semaphore.ts'
@@ -16,18 +17,24 @@ type Profile = Awaited<ReturnType<RoomParts['profileOf']>>
  * others from hearing of it. Client-server API, "Profiles", "Events on Change of Profile Information".
  */
 export function createProfileChanges(parts: RoomParts, writer: RoomWriter): (userId: UserId) => Promise<void> {
-  // Of two changes, the later one is told last.
+  // Of two changes, the later one is told last. Another process may make one of them: whoever has told what is no longer true by then
+  // tells again.
   const lock = createKeyedLock()
   return (userId) =>
     lock(userId, async () => {
-      const profile = await parts.profileOf(userId)
       const permits = createSemaphore(PARALLEL)
       const roomIds = await joinedRoomIds(parts.store.db, userId)
-      const tell = (roomId: (typeof roomIds)[number]) =>
+      const tell = (roomId: (typeof roomIds)[number], profile: Profile) =>
         writer
           .write(roomId, (room) => tellRoom(parts, room, userId, profile))
           .catch((error: unknown) => parts.log.warn({ err: error, roomId, userId }, 'a room was not told of a profile'))
-      await Promise.all(roomIds.map((roomId) => permits.run(() => tell(roomId))))
+      let told: Profile
+      let now = await parts.profileOf(userId)
+      do {
+        told = now
+        await Promise.all(roomIds.map((roomId) => permits.run(() => tell(roomId, told))))
+        now = await parts.profileOf(userId)
+      } while (!isDeepStrictEqual(now, told))
     })
 }
 

@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import { serverNameOf, type UserId } from '../matrix/ids.ts'
+import { createBoundedCache } from '../platform/bounded-cache.ts'
 import * as storage from '../storage/device-lists.ts'
 import type { Tx } from '../storage/store.ts'
 import type { DoubtReason } from './decide.ts'
@@ -27,7 +27,7 @@ const REMEMBERED = 20_000
 
 export function createSightings(parts: EngineParts, resync: Pick<Resync, 'wake'>): Sightings {
   const { store, clock } = parts
-  const doubted = new LRUCache<string, true>({ max: REMEMBERED })
+  const doubted = createBoundedCache<string, true>(REMEMBERED)
 
   /** Doubts a list for what was seen, once for each version of the list. */
   async function doubt(tx: Tx, row: storage.LedgerRow, seen: readonly string[], reason: DoubtReason): Promise<void> {

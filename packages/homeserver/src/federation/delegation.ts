@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import type { ServerName } from '../matrix/ids.ts'
+import { createBoundedCache } from '../platform/bounded-cache.ts'
 import type { Clock } from '../platform/clock.ts'
 import { createInFlight } from '../platform/in-flight.ts'
 import { type HttpResponse, type Network, NetworkError } from '../platform/network.ts'
@@ -22,7 +22,7 @@ export function createDelegations(parts: {
   checkedAddresses: (host: string) => Promise<string[]>
 }): (host: string) => Promise<ServerName | undefined> {
   const { network, clock, checkedAddresses } = parts
-  const known = new LRUCache<string, Delegation>({ max: REMEMBERED_HOSTS })
+  const known = createBoundedCache<string, Delegation>(REMEMBERED_HOSTS)
   const asking = createInFlight<ServerName | undefined>()
 
   async function ask(host: string): Promise<ServerName | undefined> {

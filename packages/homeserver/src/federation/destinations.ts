@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import type { ServerName } from '../matrix/ids.ts'
 import { backoffDelay } from '../platform/backoff.ts'
+import { createBoundedCache } from '../platform/bounded-cache.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
 import { claimProbe, destinationRow, endFailures, writeDestination } from '../storage/destinations.ts'
@@ -70,9 +70,9 @@ export function createDestinations(parts: {
   const { store, clock, random, settings } = parts
   // Servers that had no back-off when last looked at, and when that was written down. Others are asked of the database. What another
   // process finds out takes them off.
-  const fine = new LRUCache<ServerName, number>({ max: NOTED_SERVERS })
+  const fine = createBoundedCache<ServerName, number>(NOTED_SERVERS)
   // When each server spoke last, and when that was written down. What other processes heard is read where it matters.
-  const heard = new LRUCache<ServerName, { at: number; notedAt: number }>({ max: NOTED_SERVERS })
+  const heard = createBoundedCache<ServerName, { at: number; notedAt: number }>(NOTED_SERVERS)
   const upListeners: ((serverName: ServerName, failedMs: number) => unknown)[] = []
   const backListeners: ((serverName: ServerName) => unknown)[] = []
   store.notifier.hearOthers((keys) => {

@@ -1,7 +1,7 @@
-import { LRUCache } from 'lru-cache'
 import type { ServerName } from '../matrix/ids.ts'
 import { tryParseJson } from '../matrix/json.ts'
 import { verifyKeyFrom } from '../matrix/signing.ts'
+import { createBoundedCache } from '../platform/bounded-cache.ts'
 import type { Clock } from '../platform/clock.ts'
 import { createInFlight } from '../platform/in-flight.ts'
 import type { Logger } from '../platform/logger.ts'
@@ -68,7 +68,7 @@ export function createKeyRing(parts: {
 }): KeyRing {
   const { store, clock, network, discovery, log, own, isAllowed, notaries = [], rateLimits = true } = parts
   const interval = rateLimits ? ASK_INTERVAL_MS : 0
-  const known = new LRUCache<ServerName, Known>({ max: SERVERS })
+  const known = createBoundedCache<ServerName, Known>(SERVERS)
   const asking = createInFlight<void>()
   const askNotaries = createAskNotaries({ clock, network, discovery, log, notaries, keyOf: keyFor })
   const listeners: ((serverName: ServerName) => Promise<void>)[] = []

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { LRUCache } from 'lru-cache'
 import type { Edu, FederationAnswer } from '../matrix/federation.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import { isObject, type JsonObject } from '../matrix/json.ts'
 import { backoffDelay } from '../platform/backoff.ts'
+import { createBoundedCache } from '../platform/bounded-cache.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Logger } from '../platform/logger.ts'
 import { opaqueId, type Random } from '../platform/random.ts'
@@ -74,7 +74,7 @@ export function createSender(parts: {
   const running = new Set<Promise<void>>()
   const stopping = new AbortController()
   // Of this process: another one, which takes the destination over, finds out for itself.
-  const refusals = new LRUCache<ServerName, { count: number; until: number }>({ max: 10_000 })
+  const refusals = createBoundedCache<ServerName, { count: number; until: number }>(10_000)
 
   // Looks for what is queued at the start, and for destinations whose wait is over.
   const loop = createWorkerLoop({

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { createBoundedCache } from './bounded-cache.ts'
 import type { Clock } from './clock.ts'
 
 /** At most `limit` events in any `windowMs` milliseconds. */
@@ -21,7 +21,7 @@ export type SlidingWindow = {
  * The clock comes from outside, and a clock that jumps back never locks anybody out for longer than one window.
  */
 export function createSlidingWindow(clock: Clock, { limit, windowMs }: WindowLimit, maxKeys = 50_000): SlidingWindow {
-  const times = new LRUCache<string, number[]>({ max: maxKeys })
+  const times = createBoundedCache<string, number[]>(maxKeys)
   function current(key: string, now: number): number[] {
     const kept = (times.get(key) ?? []).filter((at) => at > now - windowMs && at <= now)
     times.set(key, kept)

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
-import { LRUCache } from 'lru-cache'
+import { createBoundedCache } from './bounded-cache.ts'
 import { exchange, type ServerPool } from './http-exchange.ts'
 import type { HttpRequest, Network } from './network.ts'
 import { systemDns } from './system-dns.ts'
@@ -26,11 +26,8 @@ export function createSystemNetwork(options: { certificates?: string | undefined
   const { certificates } = options
   // Tells a wrong file at the start and not at the first request.
   if (certificates !== undefined) new X509Certificate(certificates)
-  const sessions = new LRUCache<string, Buffer>({ max: SERVERS })
-  const pools = new LRUCache<string, ServerPool>({
-    max: SERVERS,
-    dispose: ({ pool }) => void pool.close().catch(() => {}),
-  })
+  const sessions = createBoundedCache<string, Buffer>(SERVERS)
+  const pools = createBoundedCache<string, ServerPool>(SERVERS, ({ pool }) => void pool.close().catch(() => {}))
   let secureContext: SecureContext | undefined
 
   /** One for all connections: reading all the authorities takes longer than a request. */

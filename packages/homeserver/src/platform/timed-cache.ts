@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { createBoundedCache } from './bounded-cache.ts'
 import type { Clock } from './clock.ts'
 
 /** Values that are good for a while, the least recently used forgotten first. */
@@ -15,7 +15,7 @@ export type TimedCache<V> = {
  * @param max how many values are kept
  */
 export function createTimedCache<V>(clock: Clock, max: number): TimedCache<V> {
-  const entries = new LRUCache<string, { value: V; from: number; until: number }>({ max })
+  const entries = createBoundedCache<string, { value: V; from: number; until: number }>(max)
   return {
     get(key) {
       const entry = entries.get(key)

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { createBoundedCache } from './bounded-cache.ts'
 import type { Clock } from './clock.ts'
 
 /** `limit` events at once, and then one whenever `windowMs / limit` milliseconds are over. */
@@ -19,7 +19,7 @@ export type TokenBucket = {
 export function createTokenBucket(clock: Clock, { limit, windowMs }: BucketLimit, maxKeys = 50_000): TokenBucket {
   const interval = windowMs / limit
   // When a key's bucket will be full again.
-  const fullAt = new LRUCache<string, number>({ max: maxKeys })
+  const fullAt = createBoundedCache<string, number>(maxKeys)
   return {
     take(key) {
       const now = clock.now()

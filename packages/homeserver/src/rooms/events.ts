@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import type { Pdu, RoomEvent } from '../matrix/events.ts'
 import type { EventId } from '../matrix/ids.ts'
+import { createBoundedCache } from '../platform/bounded-cache.ts'
 import { trustedEvent } from '../state/read-event.ts'
 import type { RoomVersion } from '../state/room-versions.ts'
 import { type EventRow, eventRows } from '../storage/events.ts'
@@ -28,8 +28,8 @@ const CHANGED = 'event: '
 const LATELY = 1_000
 
 export function createEvents({ notifier }: Pick<Store, 'notifier'>): Events {
-  const kept = new LRUCache<EventId, KnownEvent>({ max: KEPT })
-  const changed = new LRUCache<EventId, number>({ max: LATELY })
+  const kept = createBoundedCache<EventId, KnownEvent>(KEPT)
+  const changed = createBoundedCache<EventId, number>(LATELY)
   let heard = 0
   let forgotten = 0
   notifier.hearOthers((keys) => {

@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import type { RoomId } from '../matrix/ids.ts'
+import { createBoundedCache } from '../platform/bounded-cache.ts'
 import { type RoomVersion, roomVersion } from '../state/room-versions.ts'
 import { roomVersionIds } from '../storage/rooms.ts'
 import type { Db } from '../storage/store.ts'
@@ -12,7 +12,7 @@ export type Versions = {
 const KEPT = 20_000
 
 export function createVersions(): Versions {
-  const kept = new LRUCache<RoomId, RoomVersion>({ max: KEPT })
+  const kept = createBoundedCache<RoomId, RoomVersion>(KEPT)
   return {
     async load(db, roomIds) {
       const found = new Map<RoomId, RoomVersion>()

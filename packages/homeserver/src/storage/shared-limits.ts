@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import { createBoundedCache } from '../platform/bounded-cache.ts'
 import type { Clock } from '../platform/clock.ts'
 import { createInFlight } from '../platform/in-flight.ts'
 import { createSlidingWindow, type WindowLimit } from '../platform/sliding-window.ts'
@@ -97,7 +97,7 @@ export function sharedBucket(store: Store, clock: Clock, name: string, bucket: B
   const { limit, windowMs } = bucket
   const intervalMs = windowMs / limit
   const part = Math.max(1, Math.floor(limit / PART))
-  const inHand = new LRUCache<string, number>({ max: MAX_KEYS })
+  const inHand = createBoundedCache<string, number>(MAX_KEYS)
   const taking = createInFlight<number>()
 
   function spend(key: string): boolean {

@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import type { RoomId } from '../matrix/ids.ts'
+import { type BoundedCache, createBoundedCache } from '../platform/bounded-cache.ts'
 import { relatedEvents } from '../storage/event-pages.ts'
 import type { EventRow } from '../storage/events.ts'
 import { type StateChange, stateChangesBetween } from '../storage/room-state.ts'
@@ -31,8 +31,8 @@ const LONGEST = 50
 
 export function createChunks(): Chunks {
   // Events between two positions of the past stay what they are, but for redactions, and these move the present on.
-  const changed = new LRUCache<string, Promise<RoomId[]>>({ max: KEPT })
-  const chunks = new LRUCache<string, Promise<Chunk>>({ max: KEPT })
+  const changed = createBoundedCache<string, Promise<RoomId[]>>(KEPT)
+  const chunks = createBoundedCache<string, Promise<Chunk>>(KEPT)
 
   function changedAnywhere(db: Db, { after, upTo }: Range): Promise<RoomId[]> {
     const key = `${after} ${upTo}`
@@ -65,7 +65,7 @@ export function createChunks(): Chunks {
 
 /** Keeps an answer from the moment it is asked for, unless it turns out long, or an error. */
 async function keep<T extends object>(
-  cache: LRUCache<string, Promise<T>>,
+  cache: BoundedCache<string, Promise<T>>,
   key: string,
   answer: Promise<T>,
   lengthOf: (value: T) => number,

@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
+import { type BoundedCache, createBoundedCache } from '../platform/bounded-cache.ts'
 import type { Device } from './ports.ts'
 
 /**
@@ -23,12 +23,12 @@ const MEMBERS_OF_A_DEVICE = 1_000
 type Sent = { eventId: EventId; position: number }
 
 export function createSentMembers(): SentMembers {
-  const devices = new LRUCache<string, LRUCache<string, Sent>>({ max: DEVICES })
+  const devices = createBoundedCache<string, BoundedCache<string, Sent>>(DEVICES)
   return {
     of({ userId, deviceId }, since) {
       const name = `${userId} ${deviceId}`
       // Who begins anew has nothing.
-      const sent = (since === undefined ? undefined : devices.get(name)) ?? new LRUCache({ max: MEMBERS_OF_A_DEVICE })
+      const sent = (since === undefined ? undefined : devices.get(name)) ?? createBoundedCache(MEMBERS_OF_A_DEVICE)
       devices.set(name, sent)
       return {
         has(roomId, userId, eventId) {

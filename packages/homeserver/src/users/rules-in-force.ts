@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import type { UserId } from '../matrix/ids.ts'
 import { isObject, tryParseJson } from '../matrix/json.ts'
+import { createBoundedCache } from '../platform/bounded-cache.ts'
 import { accountDataContents, accountDataPositions } from '../storage/account-data.ts'
 import type { Db } from '../storage/store.ts'
 import { type CompiledRules, compileRules } from './push-evaluation.ts'
@@ -19,7 +19,7 @@ const TYPES = [PUSH_RULES, IGNORED_USERS]
 const KEPT = 10_000
 
 export function createRulesInForce(): RulesInForce {
-  const kept = new LRUCache<UserId, { asOf: string; inForce: InForce }>({ max: KEPT })
+  const kept = createBoundedCache<UserId, { asOf: string; inForce: InForce }>(KEPT)
 
   return async (db, userIds) => {
     const positions = Map.groupBy(await accountDataPositions(db, userIds, TYPES), (row) => row.user_id)

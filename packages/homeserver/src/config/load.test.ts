@@ -77,6 +77,8 @@ describe('loadSettings', () => {
   it('refuses a value of the wrong kind, by key, value and what was expected', async () => {
     await refuses(settingsOf('registration: maybe'), 'registration', 'maybe', 'closed')
     await refuses(settingsOf('listen: 8008'), 'listen', '8008')
+    await refuses(settingsOf('trusted_proxies: [10.0.0.0/8, proxy.example]'), 'trusted_proxies', 'proxy.example')
+    await refuses(settingsOf('trusted_proxies: [10.0.0.0/33]'), 'trusted_proxies', '10.0.0.0/33')
     await refuses(settingsOf('rate_limits: 3'), 'rate_limits', '3', 'on')
     await refuses(settingsOf('device_lists: 3'), 'device_lists', '3')
     await refuses(settingsOf('device_lists:\n  fetches: 0'), 'device_lists.fetches', '0')

@@ -27,6 +27,7 @@ const REMEMBERED = 20_000
 
 export function createSightings(parts: EngineParts, resync: Pick<Resync, 'wake'>): Sightings {
   const { store, clock } = parts
+  // Of this process: another one may doubt a list for the same thing once more.
   const doubted = createBoundedCache<string, true>(REMEMBERED)
 
   /** Doubts a list for what was seen, once for each version of the list. */

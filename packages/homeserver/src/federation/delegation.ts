@@ -22,6 +22,7 @@ export function createDelegations(parts: {
   checkedAddresses: (host: string) => Promise<string[]>
 }): (host: string) => Promise<ServerName | undefined> {
   const { network, clock, checkedAddresses } = parts
+  // Each process asks for itself.
   const known = createBoundedCache<string, Delegation>(REMEMBERED_HOSTS)
   const asking = createInFlight<ServerName | undefined>()
 

@@ -68,6 +68,7 @@ export function createKeyRing(parts: {
 }): KeyRing {
   const { store, clock, network, discovery, log, own, isAllowed, notaries = [], rateLimits = true } = parts
   const interval = rateLimits ? ASK_INTERVAL_MS : 0
+  // What another process has learned since is found out here by the same signs: a key that is not known, or over.
   const known = createBoundedCache<ServerName, Known>(SERVERS)
   const asking = createInFlight<void>()
   const askNotaries = createAskNotaries({ clock, network, discovery, log, notaries, keyOf: keyFor })

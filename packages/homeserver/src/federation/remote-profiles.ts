@@ -22,6 +22,7 @@ export function createRemoteProfiles(
   clock: Clock,
   request: FederationClient['request'],
 ): (userId: UserId) => Promise<Profile | undefined> {
+  // As old as its time allows, in each process.
   const known = createTimedCache<Profile>(clock, REMEMBERED)
   const asking = createInFlight<Profile | undefined>()
 

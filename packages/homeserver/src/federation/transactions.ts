@@ -39,6 +39,7 @@ export function createTransactions(parts: {
   handlers: ReadonlyMap<string, EduHandler>
 }): Transactions {
   const { store, clock, log, pdus: takePdus, handlers } = parts
+  // The same transaction at two processes is taken in twice at worst: events, messages and updates are each known by an ID of their own.
   const underWay = createInFlight<string>()
 
   async function handle(origin: ServerName, type: string, contents: readonly unknown[]): Promise<void> {

@@ -33,6 +33,7 @@ const REMEMBERED = 1_000
 /** Client-server API, "Room Aliases"; server-server API, `GET /query/directory`. */
 export function createAliasResolver(parts: RoomParts): AliasResolver {
   const { store, clock, serverName, remote } = parts
+  // Aliases of other servers only: our own are read from the database.
   const known = createTimedCache<ResolvedAlias>(clock, REMEMBERED)
   const asking = createInFlight<ResolvedAlias | undefined>()
 

@@ -65,7 +65,7 @@ export function createMembers(
   resolveAlias: AliasResolver['resolve'],
 ): Members {
   const { store } = parts
-  // Two who join the same room do not both have it brought here.
+  // Two who join the same room do not both have it brought here. By two processes they do, and the second adds to what the first brought.
   const joining = createKeyedLock()
 
   async function roomOf(room: RoomId | RoomAlias): Promise<{ roomId: RoomId; servers: readonly ServerName[] }> {

@@ -26,6 +26,7 @@ const MAX_HOPS = 50
 const KEPT_ENTRIES = 300_000
 
 export function createStates(): States {
+  // A state group never changes once it is committed, so no process can make this stale.
   const kept = new LRUCache<number, { state: State; hops: number }>({
     maxSize: KEPT_ENTRIES,
     sizeCalculation: ({ state }) => state.map.size + 1,

@@ -12,6 +12,7 @@ export type Versions = {
 const KEPT = 20_000
 
 export function createVersions(): Versions {
+  // A room keeps its version, whichever process reads it.
   const kept = createBoundedCache<RoomId, RoomVersion>(KEPT)
   return {
     async load(db, roomIds) {

@@ -30,7 +30,8 @@ const KEPT = 500
 const LONGEST = 50
 
 export function createChunks(): Chunks {
-  // Events between two positions of the past stay what they are, but for redactions, and these move the present on.
+  // Events between two positions of the past stay what they are, but for redactions, and these move the present on: whoever asks after
+  // one, made by whichever process, asks up to a later position.
   const changed = createBoundedCache<string, Promise<RoomId[]>>(KEPT)
   const chunks = createBoundedCache<string, Promise<Chunk>>(KEPT)
 

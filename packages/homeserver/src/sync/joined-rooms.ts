@@ -12,6 +12,7 @@ const KEPT_ROOMS = 500_000
 
 /** @returns gives the rooms that a user is in now; the same set as before while nothing has changed */
 export function createJoinedRooms(store: Store): JoinedRooms {
+  // Brought up to date from the database at each call: it does not matter which process made a change.
   const kept = new LRUCache<UserId, { upTo: number; rooms: ReadonlySet<RoomId> }>({
     maxSize: KEPT_ROOMS,
     sizeCalculation: ({ rooms }) => rooms.size + 1,

@@ -4,7 +4,7 @@ import type { Device } from './ports.ts'
 
 /**
  * Which membership events devices have been sent, so that they are not sent again ("Lazy-loading room members"). A memory
- * that may forget: what it does not know is sent once more.
+ * that may forget: what it does not know, such as what another process has sent, is sent once more.
  */
 export type SentMembers = {
   /** What a device has that stands at position `since`: answers beyond that may never have reached it. */

@@ -19,6 +19,7 @@ const TYPES = [PUSH_RULES, IGNORED_USERS]
 const KEPT = 10_000
 
 export function createRulesInForce(): RulesInForce {
+  // Which rules they were made of is looked up at each call, so another process's changes are seen.
   const kept = createBoundedCache<UserId, { asOf: string; inForce: InForce }>(KEPT)
 
   return async (db, userIds) => {

@@ -37,7 +37,8 @@ const ERRORS: Partial<Record<Outcome, string>> = {
 
 export function createIncoming(parts: RoomParts, writer: RoomWriter, acl: ServerAcl): Incoming {
   const { store, log } = parts
-  // What one server sends of one room is taken in order; a server that is slow to answer holds up nobody else.
+  // What one server sends of one room is taken in order; a server that is slow to answer holds up nobody else. By
+  // two processes, the room's row makes an order, and what an event lacks is fetched as ever.
   const lock = createKeyedLock()
 
   async function refusalOf(origin: ServerName, roomId: RoomId): Promise<string | undefined> {

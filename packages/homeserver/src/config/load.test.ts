@@ -118,10 +118,10 @@ describe('loadSettings', () => {
   })
 
   it('warns of an unknown variable, and of a setting that has no effect', async () => {
-    const { warnings } = await fromEnv({ EVERGREEN_REGISTRASION: 'open', EVERGREEN_METRICS_LISTEN: '127.0.0.1:9000' })
+    const { warnings } = await fromEnv({ EVERGREEN_REGISTRASION: 'open', EVERGREEN_APPSERVICE_FILES: 'a.yaml' })
     assert.equal(warnings.length, 2)
     assert.match(warnings[0]!, /EVERGREEN_REGISTRASION/)
-    assert.match(warnings[1]!, /metrics_listen.*no effect/)
+    assert.match(warnings[1]!, /appservice_files.*no effect/)
   })
 })
 

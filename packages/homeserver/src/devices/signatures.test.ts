@@ -42,14 +42,14 @@ forEachDatabase((database) => {
   test('a signature on a device is told to all who share a room, once', async () => {
     const { alice, bob, far, hers, settle } = await friends(database)
     const signed = hers.sign(alice.device.deviceKeys)
-    const before = far.received.length
+    const before = far.deviceEdus.length
     for (const expected of [[alice.userId], []]) {
       const { status, body } = await sign(alice, { [alice.userId]: { [alice.deviceId]: signed } })
       assert.deepEqual([status, body], [200, { failures: {} }])
       assert.deepEqual([await changedFor(alice), await changedFor(bob)], [expected, expected])
     }
     await settle()
-    const told = far.received.slice(before)
+    const told = far.deviceEdus.slice(before)
     assert.deepEqual(
       told.map(({ edu_type: type, content }) => [type, content.keys]),
       [['m.device_list_update', signed]],
@@ -63,14 +63,14 @@ forEachDatabase((database) => {
     const { alice, bob, far, hers, settle } = await friends(database)
     const signed = signJson(hers.masterKey, alice.userId, alice.device.signingKey)
     const body = { [alice.userId]: { [publicKey(hers.masterKey)]: signed } }
-    const before = far.received.length
+    const before = far.deviceEdus.length
     for (const expected of [[alice.userId], []]) {
       assert.deepEqual((await sign(alice, body)).body, { failures: {} })
       assert.deepEqual([await changedFor(alice), await changedFor(bob)], [expected, expected])
     }
     await settle()
     assert.deepEqual(
-      far.received.slice(before).map(({ edu_type: type, content }) => [type, content.master_key]),
+      far.deviceEdus.slice(before).map(({ edu_type: type, content }) => [type, content.master_key]),
       [['m.signing_key_update', signed]],
     )
     assert.deepEqual((await query(bob, alice.userId)).master_keys[alice.userId], signed)
@@ -78,7 +78,7 @@ forEachDatabase((database) => {
 
   test("a signature on another's master key is told to the signer alone", async () => {
     const { alice, bob, carol, far, hers, his, settle } = await friends(database)
-    const before = far.received.length
+    const before = far.deviceEdus.length
     const { failures } = (
       await sign(alice, {
         [bob.userId]: { [publicKey(his.masterKey)]: hers.signUser(his.masterKey) },
@@ -89,7 +89,7 @@ forEachDatabase((database) => {
     assert.deepEqual((await changedFor(alice)).sort(), [bob.userId, carol.userId].sort())
     assert.deepEqual(await changedFor(bob), [])
     await settle()
-    assert.equal(far.received.length, before)
+    assert.equal(far.deviceEdus.length, before)
   })
 
   test('only signatures of the keys that may sign are kept', async () => {

@@ -33,6 +33,8 @@ export type ScriptedRemote = Omit<Script, 'answer'> & {
   gets(user: RemoteUser): number
   /** EDUs that arrived in good transactions, oldest first, each transaction once. */
   received: readonly ReceivedEdu[]
+  /** Those of the EDUs that are about devices and their keys. */
+  readonly deviceEdus: readonly ReceivedEdu[]
   /** The same for PDUs. */
   receivedPdus: readonly ReceivedPdu[]
   /** What it has of rooms. */
@@ -52,6 +54,8 @@ export type ScriptedRemote = Omit<Script, 'answer'> & {
   /** As if the server was set up anew: another signing key, and every user's stream begins again. */
   rebuild(): void
 }
+
+const ABOUT_DEVICES: ReadonlySet<string> = new Set(['m.device_list_update', 'm.signing_key_update'])
 
 export type DeviceListUpdate = {
   user: RemoteUser
@@ -164,6 +168,9 @@ export function createScriptedRemote(options: RemoteOptions): ScriptedRemote {
     },
     gets: ({ userId }) => endpoints.gets.get(userId) ?? 0,
     received: endpoints.received,
+    get deviceEdus() {
+      return endpoints.received.filter(({ edu_type: type }) => ABOUT_DEVICES.has(type))
+    },
     receivedPdus: endpoints.receivedPdus,
     rooms,
     knowRoom(roomId, versionId, known) {

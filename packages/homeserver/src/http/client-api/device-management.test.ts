@@ -38,7 +38,7 @@ forEachDatabase((database) => {
 
   test('a new name is shown, and told to those who share a room; the same name again is not', async () => {
     const { alice, bob, far, settle } = await start()
-    const before = far.received.length
+    const before = far.deviceEdus.length
     for (const expected of [[alice.userId], []]) {
       assert.deepEqual((await rename(alice, 'TABLET', { display_name: 'in the kitchen' })).body, {})
       assert.deepEqual((await bob.sync()).device_lists.changed, expected)
@@ -46,7 +46,7 @@ forEachDatabase((database) => {
     assert.equal((await rename(alice, 'TABLET', {})).status, 200)
     assert.equal((await alice.request('GET', '/devices/TABLET')).body.display_name, 'in the kitchen')
     await settle()
-    const told = far.received.slice(before).map(({ content }) => [content.device_id, content.device_display_name])
+    const told = far.deviceEdus.slice(before).map(({ content }) => [content.device_id, content.device_display_name])
     assert.deepEqual(told, [['TABLET', 'in the kitchen']])
   })
 
@@ -63,7 +63,7 @@ forEachDatabase((database) => {
 
   test('a device is deleted once its user confirms it: its session ends, and others are told', async () => {
     const { alice, tablet, bob, far, settle } = await start()
-    const before = far.received.length
+    const before = far.deviceEdus.length
     const asked = await remove(alice, 'TABLET')
     assert.equal(asked.status, 401)
     assert.deepEqual(asked.body.flows, [{ stages: ['m.login.password'] }])
@@ -80,13 +80,13 @@ forEachDatabase((database) => {
     const { body } = await bob.request('POST', '/keys/query', { device_keys: { [alice.userId]: [] } })
     assert.deepEqual(Object.keys(body.device_keys[alice.userId]), [alice.deviceId])
     await settle()
-    const told = far.received.slice(before).map(({ content }) => [content.device_id, content.deleted, content.keys])
+    const told = far.deviceEdus.slice(before).map(({ content }) => [content.device_id, content.deleted, content.keys])
     assert.deepEqual(told, [['TABLET', true, undefined]])
 
     const again = await remove(alice, 'TABLET', confirmation(alice))
     assert.deepEqual([again.status, again.body], [200, {}])
     await settle()
-    assert.equal(far.received.length, before + 1)
+    assert.equal(far.deviceEdus.length, before + 1)
   })
 
   test('what was confirmed for one device is not good for another', async () => {
@@ -102,7 +102,7 @@ forEachDatabase((database) => {
     const laptop = await alice.login('LAPTOP')
     await bob.login('OFFICE')
     await settle()
-    const before = far.received.length
+    const before = far.deviceEdus.length
     const devices = ['TABLET', 'LAPTOP', 'LAPTOP', 'OFFICE', 'GONE']
     const ask = (body: object) => alice.request('POST', '/delete_devices', body)
     assert.equal((await ask({ devices })).status, 401)
@@ -113,7 +113,7 @@ forEachDatabase((database) => {
     assert.deepEqual(await idsOf(alice), [alice.deviceId])
     assert.equal((await idsOf(bob)).length, 2)
     await settle()
-    const told = far.received.slice(before).map(({ content }) => `${content.device_id} ${content.deleted}`)
+    const told = far.deviceEdus.slice(before).map(({ content }) => `${content.device_id} ${content.deleted}`)
     assert.deepEqual(told.sort(), ['LAPTOP true', 'TABLET true'])
   })
 

@@ -39,6 +39,11 @@ type Place = { backend(): Promise<Backend>; drop(): Promise<void> }
  */
 export function forEachDatabase(body: (database: TestDatabase) => void): void {
   onSqlite(body)
+  onPostgres(body)
+}
+
+/** The same on PostgreSQL alone. */
+export function onPostgres(body: (database: TestDatabase) => void): void {
   describe('on PostgreSQL', async () => {
     const server = await postgres()
     if ('missing' in server) test('needs PostgreSQL', { skip: server.missing }, () => {})

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/platform/clock.ts'
+import { type Clock, sleep } from '../../src/platform/clock.ts'
 import { type HttpRequest, type HttpResponse, type Network, NetworkError } from '../../src/platform/network.ts'
 import type { Random } from '../../src/platform/random.ts'
 import { createFaultTable, type Faults } from './network-faults.ts'
@@ -75,10 +75,19 @@ export function createMemoryNetwork(clock: Clock, random: Random = createSeededR
     if (!host) throw new NetworkError('connection', `nobody answers at ${seen.to}`)
     const handler = request.path === '/.well-known/matrix/server' ? host.wellKnown : host.handler
     const response = await handler(request, seen.from)
-    if (fate.again) void handler(request, seen.from)
+    if (fate.again) void deliverAgain(handler, request, seen.from, fate.againAfterMs)
+    if (fate.answerDelayMs > 0) await sleep(clock, fate.answerDelayMs, gone)
     if (fate.answerLost) throw new NetworkError('connection', 'the answer was lost')
     if (response.body.length > request.maxBytes) throw new NetworkError('too_large', 'the answer is too long')
     return response
+  }
+
+  /** Nobody waits for this answer. */
+  async function deliverAgain(handler: Handler, request: HttpRequest, from: string, afterMs: number): Promise<void> {
+    if (afterMs > 0) await sleep(clock, afterMs)
+    await handler(request, from).catch((error: unknown) => {
+      if (!(error instanceof NetworkError)) throw error
+    })
   }
 
   async function http(from: string, request: HttpRequest): Promise<HttpResponse> {

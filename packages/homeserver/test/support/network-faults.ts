@@ -15,6 +15,10 @@ export type Faults = {
   delayMs?: number | readonly [from: number, to: number]
   /** The request arrives twice, once more after it was answered. */
   duplicate?: Chance
+  /** How much later it arrives again (ms). */
+  duplicateDelayMs?: number | readonly [from: number, to: number]
+  /** The answer is on its way for so long (ms): it tells what was true before that. */
+  answerDelayMs?: number | readonly [from: number, to: number]
   /** The request arrives and is answered, but the connection breaks before the answer is there. */
   loseAnswer?: Chance
 }
@@ -24,7 +28,9 @@ export type Fate = {
   /** Resolves when the request arrives. @throws {NetworkError} if it never does */
   arrival(signal: AbortSignal): Promise<void>
   again: boolean
+  againAfterMs: number
   answerLost: boolean
+  answerDelayMs: number
 }
 
 export type FaultTable = {
@@ -40,7 +46,7 @@ export function createFaultTable(clock: Clock, random: Random): FaultTable {
   let held: (() => void)[] = []
   const happens = (chance: Chance = false) => (typeof chance === 'number' ? random.fraction() < chance : chance)
 
-  function delayOf(delayMs: Faults['delayMs']): number {
+  function delayOf(delayMs: number | readonly [from: number, to: number] | undefined): number {
     if (delayMs === undefined || typeof delayMs === 'number') return delayMs ?? 0
     const [from, to] = delayMs
     return Math.round(from + (to - from) * random.fraction())
@@ -69,7 +75,9 @@ export function createFaultTable(clock: Clock, random: Random): FaultTable {
       const delayMs = delayOf(faults.delayMs)
       return {
         again,
+        againAfterMs: again ? delayOf(faults.duplicateDelayMs) : 0,
         answerLost,
+        answerDelayMs: delayOf(faults.answerDelayMs),
         async arrival(signal) {
           if (drop) throw new NetworkError('connection', 'refused')
           if (hang) await released(signal)

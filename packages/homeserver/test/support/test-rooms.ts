@@ -23,13 +23,19 @@ export type TestRooms = {
   attach(serverName: string, listener: TrackingListener): Promise<() => void>
 }
 
-/** Takes in, as one change, remote users with whom a room is shared now, or is no longer. */
-export type TrackingListener = (started: UserId[], stopped: UserId[]) => Promise<void>
+/**
+ * Takes in, as one change, remote users with whom a room is no longer shared, then those with whom one is shared now. One who
+ * is among both left and came back. Whether a server that died has taken it in is not known.
+ */
+export type TrackingListener = (started: UserId[], stopped: UserId[]) => Promise<'taken in' | 'died'>
+
+/** What a server has been told: with whom it surely shares a room without a break since, and with whom it may believe to. */
+type Told = { surely: Set<UserId>; maybe: Set<UserId> }
 
 export function createTestRooms(): TestRooms {
   const rooms = new Set<Set<UserId>>()
   const listeners = new Map<string, TrackingListener>()
-  const told = new Map<string, Set<UserId>>()
+  const told = new Map<string, Told>()
 
   /** Everybody who is in a room with `userId`, themselves as well. */
   const company = (userId: UserId) =>
@@ -41,16 +47,24 @@ export function createTestRooms(): TestRooms {
   }
 
   async function tell(serverName: string): Promise<void> {
-    const before = told.get(serverName) ?? new Set()
+    const before = told.get(serverName) ?? { surely: new Set(), maybe: new Set() }
     const now = remoteUsersOf(serverName)
-    told.set(serverName, now)
-    const [started, stopped] = [[...now.difference(before)], [...before.difference(now)]]
-    if (started.length + stopped.length > 0) await listeners.get(serverName)?.(started, stopped)
+    const surely = before.surely.intersection(now)
+    told.set(serverName, { surely, maybe: before.maybe.union(now) })
+    const [started, stopped] = [[...now.difference(surely)], [...before.maybe.difference(surely)]]
+    const ended = started.length + stopped.length > 0 ? await listeners.get(serverName)?.(started, stopped) : 'taken in'
+    if (ended === 'taken in') told.set(serverName, { surely: now, maybe: now })
+  }
+
+  /** A server that is down learns later of who has left meanwhile. */
+  function noteBreaks(serverName: string, { surely, maybe }: Told): void {
+    told.set(serverName, { surely: surely.intersection(remoteUsersOf(serverName)), maybe })
   }
 
   async function change(effect: () => void): Promise<void> {
     effect()
-    for (const serverName of listeners.keys()) await tell(serverName)
+    for (const [serverName, known] of told) if (!listeners.has(serverName)) noteBreaks(serverName, known)
+    for (const serverName of [...listeners.keys()]) await tell(serverName)
   }
 
   return {

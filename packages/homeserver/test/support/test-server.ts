@@ -29,6 +29,10 @@ export type TestServer = {
   stop(): Promise<void>
   /** Ends it as kill -9 does: in the midst of whatever it was doing. */
   kill(): Promise<void>
+  /** The same, at the call to the database that comes after so many more: before it is made, or before its answer is seen. */
+  killAt(calls: number, moment: 'before' | 'after'): void
+  /** Looks into what runs; its calls to the database do not count for `killAt`. */
+  look<T>(into: (homeserver: Homeserver) => Promise<T>): Promise<T>
   restart(): Promise<void>
   /** A new account, logged in on a device with keys. */
   register(localpart: string): Promise<TestClient>
@@ -60,6 +64,8 @@ export function createTestServer(options: TestServerOptions): TestServer {
   const clientRandom = createSeededRandom(`${seed} clients`)
   let running: Running | undefined
   let starts = 0
+  /** What is left to do of a death. */
+  let ending: Promise<void> | undefined
 
   function alive(): Running {
     if (!running) throw new NetworkError('connection', `${serverName} is down`)
@@ -68,6 +74,7 @@ export function createTestServer(options: TestServerOptions): TestServer {
 
   async function start(): Promise<void> {
     if (running) throw new Error(`${serverName} runs already`)
+    await ending
     // What is made at random must not come again after a restart.
     const random = createSeededRandom(`${seed} ${starts++}`)
     const mortal = createMortalPlatform({ ...options.platform, random })
@@ -89,12 +96,27 @@ export function createTestServer(options: TestServerOptions): TestServer {
     if (rooms && hearsOfRooms) running.leaveRooms = await rooms.attach(serverName, takeIn)
   }
 
-  async function takeIn(started: UserId[], stopped: UserId[]): Promise<void> {
-    const { store, deviceLists } = alive().homeserver.ctx
-    await store.transaction(async (tx) => {
+  async function takeIn(started: UserId[], stopped: UserId[]): Promise<'taken in' | 'died'> {
+    const { homeserver, mortal } = alive()
+    const { store, deviceLists } = homeserver.ctx
+    const work = store.transaction(async (tx) => {
       await deviceLists.stopTracking(tx, stopped)
       await deviceLists.startTracking(tx, started)
     })
+    try {
+      await unlessKilled(work, mortal.death, serverName)
+      return 'taken in'
+    } catch (error) {
+      if (error instanceof NetworkError) return 'died'
+      throw error
+    }
+  }
+
+  async function kill(): Promise<void> {
+    const { mortal, backend } = leave()
+    mortal.kill()
+    ending = backend.kill()
+    await ending
   }
 
   /** @returns what ran; from now on nobody reaches it */
@@ -132,14 +154,21 @@ export function createTestServer(options: TestServerOptions): TestServer {
     },
     isRunning: () => running !== undefined,
     start,
+    async look(into) {
+      const { homeserver, backend } = alive()
+      const done = backend.spare()
+      try {
+        return await into(homeserver)
+      } finally {
+        done()
+      }
+    },
     async stop() {
-      await leave().homeserver.stop()
+      ending = leave().homeserver.stop()
+      await ending
     },
-    async kill() {
-      const { mortal, backend } = leave()
-      mortal.kill()
-      await backend.kill()
-    },
+    kill,
+    killAt: (calls, moment) => alive().backend.dieAfter(calls, moment, () => void kill()),
     async restart() {
       await leave().homeserver.stop()
       await start()

@@ -8,6 +8,13 @@ export type InHand = { count: number }
 export type WatchedBackend = Backend & {
   /** What is not committed is undone; calls that have not ended never do, nor do later ones. */
   kill(): Promise<void>
+  /**
+   * Dies at the call after so many more, before it is made or before its answer is seen; `onDeath` is called at that moment, and
+   * has to `kill`.
+   */
+  dieAfter(calls: number, moment: 'before' | 'after', onDeath: () => void): void
+  /** Does not count the calls that are made until the returned function is called. */
+  spare(): () => void
 }
 
 export function watchedBackend({ name, dialect, listening }: Backend, inHand: InHand): WatchedBackend {
@@ -15,10 +22,25 @@ export function watchedBackend({ name, dialect, listening }: Backend, inHand: In
   const heard = new Set<{ close(): Promise<void> }>()
   let driver: Driver | undefined
   let killed = false
+  let spared = 0
+  let trap: { calls: number; moment: 'before' | 'after'; onDeath: () => void } | undefined
+
+  /** @returns whether the call that comes is the last one, after whose beginning nothing is seen any more */
+  function isLastCall(): boolean {
+    return trap !== undefined && spared === 0 && trap.calls-- <= 0
+  }
+
+  function die(): void {
+    killed = true
+    trap?.onDeath()
+  }
 
   function watch<T>(call: () => T): T {
+    const last = !killed && isLastCall()
+    if (last && trap?.moment === 'before') die()
     if (killed) return new Promise(() => {}) as T
     const result = call()
+    if (last) die()
     if (!(result instanceof Promise)) return result
     inHand.count++
     return new Promise((resolve, reject) => {
@@ -62,8 +84,10 @@ export function watchedBackend({ name, dialect, listening }: Backend, inHand: In
           return watched
         },
         releaseConnection(connection) {
-          if (!killed) held.delete(realOne(connection))
-          return watch(() => real.releaseConnection(realOne(connection)))
+          return watch(() => {
+            held.delete(realOne(connection))
+            return real.releaseConnection(realOne(connection))
+          })
         },
         beginTransaction: (connection, settings) => watch(() => real.beginTransaction(realOne(connection), settings)),
         commitTransaction: (connection) => watch(() => real.commitTransaction(realOne(connection))),
@@ -77,8 +101,16 @@ export function watchedBackend({ name, dialect, listening }: Backend, inHand: In
     name,
     dialect: watchedDialect,
     ...(listening && { listening: { connect: listen } }),
+    dieAfter(calls, moment, onDeath) {
+      trap = { calls, moment, onDeath }
+    },
+    spare() {
+      spared++
+      return () => void spared--
+    },
     async kill() {
       killed = true
+      trap = undefined
       await Promise.all([...heard].map((connection) => connection.close()))
       for (const connection of held) {
         // Where no transaction is open there is nothing to undo.

@@ -292,6 +292,7 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       await transactions.cleanUp(clock.now())
       await toDevice.cleanUp(clock.now())
       await rooms.outgoing.cleanUp()
+      await rooms.speaking.cleanUp(clock.now())
       await media.cleanUp()
       await cleanUpLimits(store, clock.now())
       await ephemeral.cleanUp(clock.now())

@@ -3,9 +3,9 @@ import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import type { Presence } from '../storage/ephemeral-tables.ts'
 
-export type TypingEdu = { roomId: RoomId; userId: UserId; typing: boolean }
-export type ReceiptEdu = { roomId: RoomId; userId: UserId; threadId: string; eventId: EventId; ts: number }
-export type PresenceEdu = {
+type TypingEdu = { roomId: RoomId; userId: UserId; typing: boolean }
+type ReceiptEdu = { roomId: RoomId; userId: UserId; threadId: string; eventId: EventId; ts: number }
+type PresenceEdu = {
   userId: UserId
   presence: Presence
   statusMsg: string | null

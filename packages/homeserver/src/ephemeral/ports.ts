@@ -25,7 +25,7 @@ export type EphemeralRooms = {
 }
 
 /** Where the fully read marker is kept: in the account data of a room. */
-export type FullyRead = {
+type FullyRead = {
   content(db: Db, userId: UserId, roomId: RoomId): Promise<unknown>
   put(tx: Tx, userId: UserId, roomId: RoomId, content: JsonObject): Promise<void>
 }

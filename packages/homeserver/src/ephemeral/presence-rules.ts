@@ -4,11 +4,11 @@ import type { Presence } from '../storage/ephemeral-tables.ts'
 import type { DeviceRow, PresenceRow } from '../storage/presence.ts'
 
 /** Who has not done anything for so long is `unavailable`, whatever their devices say (ms). */
-export const IDLE_MS = 5 * 60_000
+const IDLE_MS = 5 * 60_000
 /** Who has done something within this time is shown as active right now (ms). */
-export const ACTIVE_MS = 2 * 60_000
+const ACTIVE_MS = 2 * 60_000
 /** The longest `status_msg`, in characters. */
-export const MAX_STATUS_LENGTH = 1_024
+const MAX_STATUS_LENGTH = 1_024
 
 /** What others see of a user's presence. */
 export type Shown = { presence: Presence; currentlyActive: boolean }

@@ -11,7 +11,7 @@ import { addUp, presenceContent, type RemotePresence, readPresence } from './pre
 
 type Device = { userId: UserId; deviceId: string }
 /** As `/sync` shows it. */
-export type PresenceEvent = { type: 'm.presence'; sender: UserId; content: JsonObject }
+type PresenceEvent = { type: 'm.presence'; sender: UserId; content: JsonObject }
 
 export type Presence = {
   /**

@@ -16,10 +16,10 @@ import {
 } from './receipt-rules.ts'
 
 /** What a user can mark as read: two kinds of receipts, and the marker of what is dealt with. */
-export type Marker = ReceiptType | 'm.fully_read'
+type Marker = ReceiptType | 'm.fully_read'
 
 /** Up to which position of events a user has read. */
-export type ReadUpTo = {
+type ReadUpTo = {
   /** Whatever thread an event is in. */
   unthreaded: number
   /** By thread: its root's event ID, or `main`. */

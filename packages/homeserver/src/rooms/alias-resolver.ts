@@ -8,7 +8,7 @@ import { aliasRow } from '../storage/room-aliases.ts'
 import type { RoomParts } from './ports.ts'
 
 /** What an alias stands for, and servers that are likely to be in that room, the best to ask first. */
-export type ResolvedAlias = { roomId: RoomId; servers: ServerName[] }
+type ResolvedAlias = { roomId: RoomId; servers: ServerName[] }
 
 export type AliasResolver = {
   /**

@@ -13,7 +13,7 @@ import type { States } from './states.ts'
 import type { Versions } from './versions.ts'
 
 /** What the other features do about what happens in rooms. All but `wakeSender` is part of the event's own transaction. */
-export type RoomWatchers = {
+type RoomWatchers = {
   /** Remote users with whom a room is shared from now on. */
   startTracking(tx: Tx, userIds: readonly UserId[]): Promise<void>
   /** Remote users with whom no room is shared any more. */
@@ -29,7 +29,7 @@ export type RoomWatchers = {
 }
 
 /** A room, and the one that it was upgraded to. */
-export type Succession = { from: RoomId; to: RoomId }
+type Succession = { from: RoomId; to: RoomId }
 
 /** Other servers, as rooms ask them. Never from inside a transaction. */
 export type RemoteServers = {
@@ -47,7 +47,7 @@ export type RemoteServers = {
 }
 
 /** Our users, as far as their membership of rooms depends on it. */
-export type LocalUsers = {
+type LocalUsers = {
   /** Whether there is such an account, not closed. */
   exists(userId: UserId): Promise<boolean>
   /** Which of them are guests. */
@@ -56,7 +56,7 @@ export type LocalUsers = {
   blocksInvites(userId: UserId): Promise<boolean>
 }
 
-export type AddedEvent = { event: RoomEvent; version: RoomVersion; position: number }
+type AddedEvent = { event: RoomEvent; version: RoomVersion; position: number }
 
 /** What every part of rooms is built with. */
 export type RoomParts = {

@@ -21,7 +21,7 @@ const VISIBILITY_ENTRY = stateEntry(HISTORY_VISIBILITY, '')
  * @param visibility what holds at the event: before it or after it, whichever shows more
  * @param memberships of the server's users, before and after the event
  */
-export function serverMaySee(visibility: HistoryVisibility, memberships: Iterable<unknown>): boolean {
+function serverMaySee(visibility: HistoryVisibility, memberships: Iterable<unknown>): boolean {
   if (visibility === 'world_readable' || visibility === 'shared') return true
   for (const membership of memberships) {
     if (membership === 'join' || (membership === 'invite' && visibility === 'invited')) return true

@@ -12,7 +12,7 @@ import { pdusFor } from './server-visibility.ts'
 import { walkBack } from './walk-back.ts'
 
 /** What is asked between two sets of events. Server-server API, "POST /get_missing_events/{roomId}". */
-export type MissingQuery = { earliest: readonly EventId[]; latest: readonly EventId[]; limit: number; minDepth: number }
+type MissingQuery = { earliest: readonly EventId[]; latest: readonly EventId[]; limit: number; minDepth: number }
 
 /**
  * What other servers may ask of rooms. All of it is for servers that have a user in the room and that the room's access

@@ -3,7 +3,7 @@ import { stateEntry } from '../matrix/events.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import { canonicalJson, type JsonObject } from '../matrix/json.ts'
 import { powerLevels } from '../state/power-levels.ts'
-import { eventOfTransaction, noteEventTransaction } from '../storage/event-transactions.ts'
+import { eventOfTransaction, forgetEventTransactions, noteEventTransaction } from '../storage/event-transactions.ts'
 import { eventRow } from '../storage/events.ts'
 import { membershipRow } from '../storage/memberships.ts'
 import type { RoomParts } from './ports.ts'
@@ -13,7 +13,7 @@ import type { StateCheck } from './state-checks.ts'
 import { stateView } from './state-view.ts'
 import type { RoomWriter, WritableRoom } from './writable-room.ts'
 
-export type Speaker = { userId: UserId; deviceId: string }
+type Speaker = { userId: UserId; deviceId: string }
 
 /** Where a client's transaction ID holds: the endpoint. */
 type Transaction = { endpoint: string; txnId: string }
@@ -38,7 +38,12 @@ export type Speaking = {
     content: JsonObject,
     transaction?: Transaction,
   ): Promise<EventId>
+  /** Forgets old transactions: whoever repeats one of them now says it again. @param now epoch ms */
+  cleanUp(now: number): Promise<void>
 }
+
+/** How long a client's transaction is remembered (ms). */
+const REMEMBERED_MS = 7 * 24 * 3_600_000
 
 export function createSpeaking(parts: RoomParts, writer: RoomWriter, checkState: StateCheck): Speaking {
   const { store, clock } = parts
@@ -90,6 +95,8 @@ export function createSpeaking(parts: RoomParts, writer: RoomWriter, checkState:
           return (await send(parts, room, draft)).eventId
         },
       ),
+
+    cleanUp: (now) => forgetEventTransactions(store.db, now - REMEMBERED_MS),
   }
 }
 

@@ -3,7 +3,7 @@ import type { RoomEvent } from '../matrix/events.ts'
 import type { RoomId } from '../matrix/ids.ts'
 import { createKeyedLock } from '../platform/keyed-lock.ts'
 import { type RoomVersion, roomVersion } from '../state/room-versions.ts'
-import { addRoom, type Extremity, lockedRoomRow, type RoomRow, saveRoom } from '../storage/rooms.ts'
+import { addRoom, type Extremity, lockedRoomRow, saveRoom } from '../storage/rooms.ts'
 import type { Tx } from '../storage/store.ts'
 import type { RoomParts } from './ports.ts'
 import type { State } from './states.ts'
@@ -83,6 +83,3 @@ function hasChanged(before: WritableRoom, after: WritableRoom): boolean {
     before.depth !== after.depth
   )
 }
-
-/** A room as whoever only reads it sees it. */
-export type ReadableRoom = { roomId: RoomId; version: RoomVersion; row: RoomRow }

@@ -8,7 +8,7 @@ import type { TransitionEvent } from './tables.ts'
 export type Transition = { at: number; event: TransitionEvent; detail: string | null }
 
 /** How many steps of one list are kept. */
-export const KEPT_TRANSITIONS = 50
+const KEPT_TRANSITIONS = 50
 
 const insert = prepared<{ userId: UserId } & Transition>((db, value) =>
   db

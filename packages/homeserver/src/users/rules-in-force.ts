@@ -8,7 +8,7 @@ import { PUSH_RULES } from './push-rules.ts'
 import { readChanges, rulesetOf } from './push-ruleset.ts'
 
 /** What decides whether a user is notified of an event. */
-export type InForce = { rules: CompiledRules; ignored: ReadonlySet<string> }
+type InForce = { rules: CompiledRules; ignored: ReadonlySet<string> }
 
 /** The push rules of many users at once, read and compiled again only where they have changed. */
 export type RulesInForce = (db: Db, userIds: readonly UserId[]) => Promise<Map<UserId, InForce>>

@@ -34,5 +34,18 @@ forEachDatabase((database) => {
         assert.equal(redacted.status, 200, JSON.stringify(redacted.body))
       })
     }
+
+    test('a transaction is forgotten after a week', async () => {
+      const { alice, server, clock } = await oneServer(database)
+      const { body } = await alice.request('POST', '/createRoom', { preset: 'public_chat' })
+      const path = `/rooms/${encodeURIComponent(body.room_id)}/send/m.room.message/1`
+      const say = async () => (await alice.request('PUT', path, { body: 'hello' })).body.event_id
+      const said = await say()
+      const { speaking } = server.homeserver.ctx.rooms
+      await speaking.cleanUp(clock.now() + 6 * 24 * 3_600_000)
+      assert.equal(await say(), said)
+      await speaking.cleanUp(clock.now() + 8 * 24 * 3_600_000)
+      assert.notEqual(await say(), said)
+    })
   })
 })

@@ -15,7 +15,7 @@ import { takeOutside } from './outside.ts'
 import { takeEvent } from './take-event.ts'
 
 /** What became of each event of a transaction; without `error` it was taken, if only to be rejected by its rules. */
-export type PduResults = Record<EventId, { error?: string }>
+type PduResults = Record<EventId, { error?: string }>
 
 export type Incoming = {
   /**

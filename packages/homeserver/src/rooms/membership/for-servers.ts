@@ -21,7 +21,7 @@ import { shownState } from './stripped-state.ts'
 import { takeMember } from './take-member.ts'
 
 /** A signed event as another server hands it in. */
-export type HandedIn = { roomId: RoomId; eventId: EventId; event: unknown }
+type HandedIn = { roomId: RoomId; eventId: EventId; event: unknown }
 
 /** What servers outside of a room that we are in may have us do. */
 export type MembersForServers = {

@@ -17,7 +17,7 @@ import { shownState, strippedText } from './stripped-state.ts'
 const SEND_LIMITS = { timeoutMs: 30_000, maxBytes: 4 * 1024 * 1024 }
 const ENDPOINTS = ['v1/send_knock']
 /** Events of a room that are shown to whoever is outside. */
-export const MAX_SHOWN = 50
+const MAX_SHOWN = 50
 
 /**
  * Knocks on a room: here if we are in it, else with the help of another server. Server-server API, "Knocking upon a room".

@@ -11,7 +11,7 @@ import { isSuggested } from './space-child.ts'
 import { localRooms, type SpaceRoom } from './space-room.ts'
 import { walkSpace } from './walk.ts'
 
-export type HierarchyQuery = {
+type HierarchyQuery = {
   suggestedOnly: boolean
   /** Left out where nobody says. */
   maxDepth: number | undefined

@@ -45,17 +45,18 @@ export function listenForArrival(client: MatrixClient, userId: string): Arrival 
 
   return {
     async wait(signal) {
-      for (let looked: string | undefined; ; ) {
-        signal.throwIfAborted()
-        if (newest === looked) {
-          await new Promise<void>((resolve, reject) => {
-            wake = resolve
-            signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-          })
-          continue
+      const onAbort = () => wake()
+      signal.addEventListener('abort', onAbort)
+      try {
+        for (let looked: string | undefined; ; ) {
+          while (newest === looked && !signal.aborted) await new Promise<void>((resolve) => (wake = resolve))
+          signal.throwIfAborted()
+          looked = newest!
+          if ((await isTold(looked)) && !(await isStillAwaited(signal)))
+            return await storedDevices(client, userId, signal)
         }
-        looked = newest!
-        if ((await isTold(looked)) && !(await isStillAwaited(signal))) return storedDevices(client, userId, signal)
+      } finally {
+        signal.removeEventListener('abort', onAbort)
       }
     },
     stop: () => void client.off(ClientEvent.Sync, onSync),

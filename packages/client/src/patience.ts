@@ -23,13 +23,18 @@ export function startPatience(timeoutMs: number, callers?: AbortSignal): Patienc
     signal,
     leftMs: () => Math.max(0, deadline - Date.now()),
     async spend(work) {
+      const cut = Promise.withResolvers<never>()
+      const abort = () => cut.reject(signal.reason)
+      signal.addEventListener('abort', abort)
       try {
-        callers?.throwIfAborted()
-        return await work(signal)
+        signal.throwIfAborted()
+        return await Promise.race([work(signal), cut.promise])
       } catch (error) {
         callers?.throwIfAborted()
         if (over.signal.aborted) return undefined
         throw error
+      } finally {
+        signal.removeEventListener('abort', abort)
       }
     },
     end: () => clearTimeout(timer),

@@ -1,9 +1,7 @@
-import type { MatrixClient } from 'matrix-js-sdk'
 import type { Budget } from './budget.ts'
 import type { RefreshOccasion } from './occasions.ts'
 import type { RefreshOutcome } from './outcome.ts'
 import { sleep } from './patience.ts'
-import { refreshDeviceList } from './refresh.ts'
 
 /** Requests for device lists that wait for their turn: one per user, a few at a time, within the budget. */
 export type RefreshQueue = {
@@ -14,8 +12,9 @@ export type RefreshQueue = {
 }
 
 type Options = {
+  /** Asks for one list. */
+  refresh: (userId: string, signal: AbortSignal) => Promise<RefreshOutcome>
   budget: Budget
-  timeoutMs: number
   onRefresh: (refresh: { userId: string; occasion: RefreshOccasion; outcome: RefreshOutcome }) => void
   onError: (error: unknown) => void
 }
@@ -24,11 +23,10 @@ type Entry = { userId: string; occasion: RefreshOccasion; done: () => void; ende
 
 const MAX_WAITING = 1_000
 const MAX_RUNNING = 4
+/** For how long nothing is asked after a refusal that does not say (ms). */
+const DEFAULT_PAUSE_MS = 30_000
 
-export function createRefreshQueue(
-  client: MatrixClient,
-  { budget, timeoutMs, onRefresh, onError }: Options,
-): RefreshQueue {
+export function createRefreshQueue({ refresh, budget, onRefresh, onError }: Options): RefreshQueue {
   const waiting = new Map<string, Entry>()
   const running = new Map<string, Entry>()
   const stopped = new AbortController()
@@ -38,7 +36,7 @@ export function createRefreshQueue(
   function add(userId: string, occasion: RefreshOccasion): Entry | undefined {
     const present = waiting.get(userId)
     if (present || stopped.signal.aborted || waiting.size >= MAX_WAITING) return present
-    const { promise: ended, resolve: done } = withResolvers()
+    const { promise: ended, resolve: done } = Promise.withResolvers<void>()
     const entry = { userId, occasion, done, ended }
     waiting.set(userId, entry)
     pump()
@@ -67,7 +65,7 @@ export function createRefreshQueue(
     running.set(userId, entry)
     budget.spend(userId, Date.now())
     try {
-      const outcome = await refreshDeviceList(client, userId, { timeoutMs, abortSignal: stopped.signal })
+      const outcome = await refresh(userId, stopped.signal)
       if (outcome.outcome === 'failed' && outcome.reason === 'limited') postpone(entry, outcome.retryAfterMs)
       else entry.done()
       onRefresh({ userId, occasion, outcome })
@@ -83,7 +81,8 @@ export function createRefreshQueue(
   /** Somebody else, such as another device of the account, has used up what the homeserver allows. */
   function postpone(entry: Entry, retryAfterMs: number | null): void {
     notBefore = Date.now() + (retryAfterMs ?? DEFAULT_PAUSE_MS)
-    if (!waiting.has(entry.userId)) waiting.set(entry.userId, entry)
+    if (waiting.has(entry.userId)) entry.done()
+    else waiting.set(entry.userId, entry)
   }
 
   return {
@@ -102,14 +101,4 @@ export function createRefreshQueue(
       waiting.clear()
     },
   }
-}
-
-const DEFAULT_PAUSE_MS = 30_000
-
-function withResolvers(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = () => {}
-  const promise = new Promise<void>((fulfil) => {
-    resolve = fulfil
-  })
-  return { promise, resolve }
 }

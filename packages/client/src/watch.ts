@@ -10,6 +10,7 @@ import {
   watchStaleLists,
 } from './occasions.ts'
 import type { RefreshOutcome } from './outcome.ts'
+import { refreshDeviceList } from './refresh.ts'
 import { createRefreshQueue } from './refresh-queue.ts'
 import { beforeVerificationRequests } from './verification.ts'
 
@@ -46,11 +47,11 @@ export type WatchedRefresh = { userId: string; occasion: RefreshOccasion; outcom
  * @returns what stops it: requests under way are given up
  */
 export function watch(client: MatrixClient, opts: WatchOpts = {}): () => void {
-  const { onRefresh = () => {}, onError = () => {}, verificationTimeoutMs = 5_000 } = opts
+  const { onRefresh = () => {}, onError = () => {}, timeoutMs = 30_000, verificationTimeoutMs = 5_000 } = opts
   const doubts = createDoubts()
-  const queue = createRefreshQueue(client, {
+  const queue = createRefreshQueue({
+    refresh: (userId, abortSignal) => refreshDeviceList(client, userId, { timeoutMs, abortSignal }),
     budget: createBudget(opts.maxPerMinute ?? MOST_PER_MINUTE),
-    timeoutMs: opts.timeoutMs ?? 30_000,
     onRefresh,
     onError,
   })

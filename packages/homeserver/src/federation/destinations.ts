@@ -75,7 +75,9 @@ export function createDestinations(parts: {
   const heard = createBoundedCache<ServerName, { at: number; notedAt: number }>(NOTED_SERVERS)
   const upListeners: ((serverName: ServerName, failedMs: number) => unknown)[] = []
   const backListeners: ((serverName: ServerName) => unknown)[] = []
+  let told = 0
   store.notifier.hearOthers((keys) => {
+    if (!keys || keys.some((key) => key.startsWith(HELD_BACK))) told++
     if (!keys) return fine.clear()
     for (const key of keys) if (key.startsWith(HELD_BACK)) fine.delete(key.slice(HELD_BACK.length) as ServerName)
   })
@@ -107,28 +109,21 @@ export function createDestinations(parts: {
     const noted = column === 'last_heard_at' ? heard.get(serverName)?.notedAt : fine.get(serverName)
     const isNoted = noted !== undefined && Math.abs(now - noted) < NOTED_EVERY_MS
     if (isNoted && fine.has(serverName)) return
+    const from = told
     const before = fine.has(serverName) ? NONE : await backoffOf(serverName)
-    // Before it is written: what another process writes after that takes it off again.
-    if ((before.retryAfterUntil ?? 0) <= now) fine.set(serverName, now)
-    const cameUp = await writeUp(serverName, before.failures > 0, { [column]: now }).catch((error: unknown) => {
-      fine.delete(serverName)
-      throw error
-    })
-    if (column === 'last_heard_at') heard.set(serverName, { at: now, notedAt: now })
-    if (cameUp) for (const listener of upListeners) await listener(serverName, now - (before.failingSince ?? now))
-  }
-
-  /** @returns whether this ended a back-off: of many that hear from the server at the same time, one ends it */
-  async function writeUp(serverName: ServerName, hasFailed: boolean, columns: { [column: string]: number }) {
-    const cameUp = hasFailed && (await endFailures(store.db, serverName))
+    // Of many that hear from it at the same time, one ends the back-off.
+    const cameUp = before.failures > 0 && (await endFailures(store.db, serverName))
     await writeDestination(store.db, serverName, {
       failures: 0,
       failing_since: null,
       next_attempt_at: null,
       last_error: null,
-      ...columns,
+      [column]: now,
     })
-    return cameUp
+    if (column === 'last_heard_at') heard.set(serverName, { at: now, notedAt: now })
+    // Unless another process has found out otherwise meanwhile.
+    if ((before.retryAfterUntil ?? 0) <= now && told === from) fine.set(serverName, now)
+    if (cameUp) for (const listener of upListeners) await listener(serverName, now - (before.failingSince ?? now))
   }
 
   /** Whether a server that speaks now was silent for long. What other processes heard counts too. */

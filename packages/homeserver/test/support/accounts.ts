@@ -100,6 +100,7 @@ const SETTINGS: Partial<Settings> = {
   registration: 'open',
   registrationToken: undefined,
   rateLimits: true,
+  trustedProxies: [],
   passwordHash: 'test',
 }
 

@@ -85,7 +85,7 @@ async function start(
 }
 
 async function untilHealthy(baseUrl: string): Promise<void> {
-  for (let attempt = 0; attempt < 150; attempt++) {
+  for (let attempt = 0; attempt < 600; attempt++) {
     const ok = await fetch(`${baseUrl}/health`).then(
       (response) => response.ok,
       () => false,

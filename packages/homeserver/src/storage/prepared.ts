@@ -1,5 +1,6 @@
 import { type Compilable, type CompiledQuery, type QueryResult, type RawBuilder, sql } from 'kysely'
 import { isPostgres } from './dialect.ts'
+import { QueueingAdapter } from './sqlite.ts'
 import type { Db } from './store.ts'
 
 /** Stands for a value while a statement is built. */
@@ -28,7 +29,10 @@ export function prepared<Values extends Record<string, unknown>, Row = never>(
     const parameters = statement.parameters.map((parameter) =>
       parameter instanceof Placeholder ? values[parameter.name] : parameter,
     )
-    return db.executeQuery({ ...statement, parameters })
+    const query = { ...statement, parameters }
+    const { adapter } = db.getExecutor()
+    const runAtOnce = adapter instanceof QueueingAdapter ? adapter.runAtOnce : undefined
+    return runAtOnce ? (runAtOnce(query, db.isTransaction) as Promise<QueryResult<Row>>) : db.executeQuery(query)
   }
 }
 

@@ -1,5 +1,6 @@
 import type { DatabaseConnection, Dialect, Driver } from 'kysely'
 import type { Backend } from '../../src/storage/dialect.ts'
+import { QueueingAdapter } from '../../src/storage/sqlite.ts'
 
 /** How many calls to databases have not ended. */
 export type InHand = { count: number }
@@ -67,7 +68,12 @@ export function watchedBackend({ name, dialect, listening }: Backend, inHand: In
   }
 
   const watchedDialect: Dialect = {
-    createAdapter: () => dialect.createAdapter(),
+    createAdapter() {
+      const adapter = dialect.createAdapter()
+      // No statement goes past the driver that is watched.
+      if (adapter instanceof QueueingAdapter) adapter.runAtOnce = undefined
+      return adapter
+    },
     createIntrospector: (db) => dialect.createIntrospector(db),
     createQueryCompiler: () => dialect.createQueryCompiler(),
     createDriver() {

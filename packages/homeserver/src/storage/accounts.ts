@@ -76,28 +76,22 @@ export async function deactivateAccount(
 
 /** Those of the users who wanted what they wrote to be forgotten when they closed their accounts. */
 export async function erasedAmong(db: Db, userIds: readonly UserId[]): Promise<Set<UserId>> {
-  const erased = new Set<UserId>()
-  for (let start = 0; start < userIds.length; start += 500) {
-    const rows = await db
-      .selectFrom('users')
-      .select('user_id')
-      .where('user_id', 'in', userIds.slice(start, start + 500))
-      .where('erased', '=', 1)
-      .execute()
-    for (const row of rows) erased.add(row.user_id)
-  }
-  return erased
+  return new Set(await flaggedAmong(db, userIds, 'erased'))
 }
 
 /** Which of our users are guests. */
-export async function guestsAmong(db: Db, userIds: readonly UserId[]): Promise<UserId[]> {
+export function guestsAmong(db: Db, userIds: readonly UserId[]): Promise<UserId[]> {
+  return flaggedAmong(db, userIds, 'is_guest')
+}
+
+async function flaggedAmong(db: Db, userIds: readonly UserId[], flag: 'erased' | 'is_guest'): Promise<UserId[]> {
   const found: UserId[] = []
   for (let start = 0; start < userIds.length; start += 500) {
     const rows = await db
       .selectFrom('users')
       .select('user_id')
       .where('user_id', 'in', userIds.slice(start, start + 500))
-      .where('is_guest', '=', 1)
+      .where(flag, '=', 1)
       .execute()
     for (const row of rows) found.push(row.user_id)
   }

@@ -1,4 +1,5 @@
 import { serverNameOf, type UserId } from '../matrix/ids.ts'
+import * as storedDoubts from '../storage/device-list-doubts.ts'
 import { addTransition, addTransitions } from '../storage/device-list-history.ts'
 import * as storage from '../storage/device-lists.ts'
 import type { Tx } from '../storage/store.ts'
@@ -18,7 +19,13 @@ export async function raiseDoubt(
 ): Promise<storage.LedgerRow> {
   const { reason, now, needed } = doubt
   const nextAttemptAt = needed ? now : storage.PARKED
-  const row = await storage.raiseDoubt(tx.db, { userId, serverName: serverNameOf(userId), reason, now, nextAttemptAt })
+  const row = await storedDoubts.raiseDoubt(tx.db, {
+    userId,
+    serverName: serverNameOf(userId),
+    reason,
+    now,
+    nextAttemptAt,
+  })
   const wasFresh = row.wanted_gen === row.synced_gen + 1
   if (needed) tx.wake([STALE_AT + serverNameOf(userId)])
   if (wasFresh) await addTransition(tx.db, userId, { at: now, event: 'doubted', detail: reason })
@@ -33,7 +40,7 @@ export async function raiseDoubts(
 ): Promise<void> {
   const nextAttemptAt = needed ? now : storage.PARKED
   const users = userIds.map((userId) => ({ userId, serverName: serverNameOf(userId) }))
-  const fresh = await storage.raiseDoubts(tx.db, users, { reason, now, nextAttemptAt })
+  const fresh = await storedDoubts.raiseDoubts(tx.db, users, { reason, now, nextAttemptAt })
   if (needed) tx.wake(users.map(({ serverName }) => STALE_AT + serverName))
   await addTransitions(tx.db, fresh, { at: now, event: 'doubted', detail: reason })
 }

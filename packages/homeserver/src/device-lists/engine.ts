@@ -2,8 +2,10 @@ import type { Edu } from '../matrix/federation.ts'
 import { isServerName, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import { createWorkerLoop } from '../platform/worker-loop.ts'
 import { addTransitions, trimTransitions } from '../storage/device-list-history.ts'
+import * as overview from '../storage/device-list-overview.ts'
 import { dropRepeated, forgetWaiters } from '../storage/device-list-stream.ts'
 import { doubtTracked } from '../storage/device-list-suspicion.ts'
+import * as waits from '../storage/device-list-waits.ts'
 import * as storage from '../storage/device-lists.ts'
 import type { Tx } from '../storage/store.ts'
 import { createAudit } from './audit.ts'
@@ -173,7 +175,7 @@ export function createDeviceLists(
       const now = clock.now()
       const { lists, servers } = await store.transaction((tx) =>
         which === 'stale'
-          ? storage.expediteAll(tx.db, now)
+          ? waits.expediteAll(tx.db, now)
           : doubtTracked(tx.db, { serverName: which, reason: 'refresh', now }),
       )
       for (const serverName of servers) resync.wake(serverName)
@@ -181,7 +183,7 @@ export function createDeviceLists(
     },
     async staleUsers({ server }) {
       const filter = { serverName: isServerName(server) ? server : undefined, staleOnly: true, limit: 100_000 }
-      return (await storage.ledgerOverview(store.db, filter)).map((row) => row.user_id)
+      return (await overview.ledgerOverview(store.db, filter)).map((row) => row.user_id)
     },
     refreshByOperator: refresh.refreshByOperator,
   }

@@ -1,6 +1,7 @@
 import type { FederationAnswer } from '../matrix/federation.ts'
 import type { UserId } from '../matrix/ids.ts'
-import * as storage from '../storage/device-lists.ts'
+import * as leases from '../storage/device-list-leases.ts'
+import type * as storage from '../storage/device-lists.ts'
 import { type FetchFailure, failureOf, invalidList, isDestinationFailure } from './failure.ts'
 import type { Flights } from './flights.ts'
 import type { HeldLease } from './lease.ts'
@@ -47,7 +48,7 @@ export async function fetchList(
   const lease = await held.end()
   if (answer.kind === 'failure' && (answer.failure === 'backed_off' || answer.failure === 'aborted')) {
     // Nothing was asked, so nothing has failed.
-    await storage.releaseLease(store.db, lease, Math.max(row.next_attempt_at, answer.retryAt ?? 0))
+    await leases.releaseLease(store.db, lease, Math.max(row.next_attempt_at, answer.retryAt ?? 0))
     return 'held back'
   }
   const result = listIn(parts, row.user_id, answer)

@@ -1,5 +1,6 @@
 import type { Cancel } from '../platform/clock.ts'
-import * as storage from '../storage/device-lists.ts'
+import * as leases from '../storage/device-list-leases.ts'
+import type * as storage from '../storage/device-lists.ts'
 import type { EngineParts } from './ports.ts'
 
 /** The work of a process that has died waits for so long at most until another one takes it over (ms). */
@@ -10,7 +11,7 @@ const PROLONG_EVERY_MS = 5_000
 /** A lease that is prolonged again and again until it is needed no longer. */
 export type HeldLease = {
   /** Prolongs it no more. @returns it as it is now; it may have been lost */
-  end(): Promise<storage.Lease>
+  end(): Promise<leases.Lease>
 }
 
 /** @param row as it was claimed */
@@ -30,7 +31,7 @@ export function holdLease({ store, clock }: Pick<EngineParts, 'store' | 'clock'>
 
   async function prolong(): Promise<void> {
     const until = clock.now() + LEASE_MS
-    if (await storage.prolongLease(store.db, lease, until)) lease = { ...lease, until }
+    if (await leases.prolongLease(store.db, lease, until)) lease = { ...lease, until }
   }
 
   next()

@@ -1,6 +1,8 @@
 import type { UserId } from '../matrix/ids.ts'
 import { addTransition } from '../storage/device-list-history.ts'
+import * as leases from '../storage/device-list-leases.ts'
 import { addChanges, addNotices, endWaiting, isAwaited } from '../storage/device-list-stream.ts'
+import * as waits from '../storage/device-list-waits.ts'
 import * as storage from '../storage/device-lists.ts'
 import type { Tx } from '../storage/store.ts'
 import { nextAuditAt } from './audit.ts'
@@ -51,7 +53,7 @@ export function snapshotOf(row: storage.SnapshotRow, streamId: number): Snapshot
 export async function storeList(
   parts: EngineParts,
   before: storage.LedgerRow,
-  lease: storage.Lease,
+  lease: leases.Lease,
   list: Snapshot,
   suspect: Suspicion['suspect'],
 ): Promise<boolean> {
@@ -60,12 +62,12 @@ export async function storeList(
   const digest = digestOf(list)!
   const row = snapshotRow(userId, list)
   return store.transaction(async (tx) => {
-    const current = await storage.endLease(tx.db, lease)
+    const current = await leases.endLease(tx.db, lease)
     if (!current) return false
     const now = clock.now()
     // A lower stream ID alone is fine, as after the remote was rebuilt. Here updates were applied during the fetch.
     if (current.stream_id !== before.stream_id && list.streamId < (current.stream_id ?? 0)) {
-      await storage.expedite(tx.db, userId, now)
+      await waits.expedite(tx.db, userId, now)
       return false
     }
     await storage.saveSnapshot(tx.db, row)
@@ -99,7 +101,7 @@ export async function storeList(
 export async function storeFailure(
   parts: EngineParts,
   before: storage.LedgerRow,
-  lease: storage.Lease,
+  lease: leases.Lease,
   failure: FetchFailure,
 ): Promise<void> {
   const { store, clock, random, settings, sharedRooms } = parts
@@ -117,7 +119,7 @@ export async function storeFailure(
     const needed = awaited || before.tracked === 1
     const nextAttemptAt = needed ? now + retryDelay(attempt, settings, random.fraction()) : storage.PARKED
     const outcome = { error: JSON.stringify(failure), nextAttemptAt, refused: failure.kind === 'refused' }
-    if (await storage.recordFailure(tx.db, lease, outcome))
+    if (await leases.recordFailure(tx.db, lease, outcome))
       await addTransition(tx.db, userId, { at: now, event: 'failed', detail: failure.detail })
     tx.wake([attemptEnded(userId), STALE_AT + before.server_name])
   })

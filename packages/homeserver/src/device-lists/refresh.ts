@@ -1,5 +1,6 @@
 import { type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import { addWaiter } from '../storage/device-list-stream.ts'
+import * as waits from '../storage/device-list-waits.ts'
 import * as storage from '../storage/device-lists.ts'
 import { sharedWindows } from '../storage/shared-limits.ts'
 import type { Tx } from '../storage/store.ts'
@@ -99,7 +100,7 @@ export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow
     // A doubt that stands already is answered by a fetch that is in flight or has yet to begin: it covers this wish.
     const row = fresh ? await raiseDoubt(tx, userId, { reason, now, needed }) : before
     // A parked list has had nobody who needs it; from now on there is somebody.
-    if (waiter && row.next_attempt_at === storage.PARKED) await storage.expedite(tx.db, userId, now)
+    if (waiter && row.next_attempt_at === storage.PARKED) await waits.expedite(tx.db, userId, now)
     if (waiter) await addWaiter(tx.db, { requester: waiter, userId, now, waiting: true })
     const asked = { userId, serverName: row.server_name, gen: row.wanted_gen, attemptsEnded: row.attempts_ended }
     return { row, asked }

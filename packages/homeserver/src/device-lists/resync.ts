@@ -2,7 +2,9 @@ import type { ServerName, UserId } from '../matrix/ids.ts'
 import type { Cancel } from '../platform/clock.ts'
 import { createSemaphore } from '../platform/semaphore.ts'
 import { createWorkerLoop } from '../platform/worker-loop.ts'
-import * as storage from '../storage/device-lists.ts'
+import * as leases from '../storage/device-list-leases.ts'
+import * as waits from '../storage/device-list-waits.ts'
+import type * as storage from '../storage/device-lists.ts'
 import { STALE_AT } from './doubts.ts'
 import { type FetchManner, type FetchTools, fetchList, type ServerVerdict } from './fetch.ts'
 import { createFlights } from './flights.ts'
@@ -83,7 +85,7 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
     lookEveryMs: store.lookEveryMs,
     onError: (error) => log.error({ err: error }, 'looking for stale device lists failed'),
     async pass() {
-      const due = await storage.dueServers(store.db, clock.now())
+      const due = await waits.dueServers(store.db, clock.now())
       waiting = new Set(due.map((server) => server.serverName))
       const now = clock.now()
       let nextAt = now + LOOK_INTERVAL_MS
@@ -150,7 +152,7 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
     const now = clock.now()
     if (Math.max(nextAttemptAt ?? 0, retryAfterUntil ?? 0) > now) return 'held back'
     if (failures > 0 && lanes.count > 1) return 'held back'
-    const row = await storage.claimDue(store.db, serverName, { now, leaseUntil: now + LEASE_MS })
+    const row = await leases.claimDue(store.db, serverName, { now, leaseUntil: now + LEASE_MS })
     if (!row) return 'nothing due'
     if (failures === 0 && lanes.count < FIRST_LANES) openLane(serverName)
     const verdict = await fetchList(parts, { row, held: holdLease(parts, row) }, { insist: false }, tools)
@@ -172,7 +174,7 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
 
   async function expedite(serverName: ServerName): Promise<void> {
     await store.transaction(async (tx) => {
-      await storage.expediteServer(tx.db, serverName, clock.now())
+      await waits.expediteServer(tx.db, serverName, clock.now())
       tx.wake([HEARD_FROM + serverName])
     })
     openLane(serverName)
@@ -181,7 +183,7 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
   return {
     async start() {
       // One process has the data folder to itself: whatever is leased there was begun by one that is gone.
-      if (store.dialect === 'sqlite') await storage.endAllLeases(store.db)
+      if (store.dialect === 'sqlite') await leases.endAllLeases(store.db)
       loop.start()
     },
     async stop() {
@@ -200,13 +202,13 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
       waiting.add(serverName)
       const lanes = takeLane(serverName)
       if (!lanes) {
-        await storage.expedite(store.db, userId, 0)
+        await waits.expedite(store.db, userId, 0)
         return false
       }
       const now = clock.now()
       let row: storage.LedgerRow | undefined
       try {
-        row = await storage.claimOne(store.db, userId, { now, leaseUntil: now + LEASE_MS })
+        row = await leases.claimOne(store.db, userId, { now, leaseUntil: now + LEASE_MS })
       } finally {
         if (!row) leaveLane(serverName, lanes)
       }

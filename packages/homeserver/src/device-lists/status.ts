@@ -1,5 +1,6 @@
 import { type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import { type Transition, transitionsOf } from '../storage/device-list-history.ts'
+import * as overview from '../storage/device-list-overview.ts'
 import { askedAt } from '../storage/device-list-stream.ts'
 import * as storage from '../storage/device-lists.ts'
 import type { FetchFailure } from './failure.ts'
@@ -81,13 +82,13 @@ export async function listStatus(
     const asked = await askedAt(store.db, requester, userId)
     if (asked === undefined || asked < now - ASKED_FOR_MS) return UNTRACKED
   }
-  const [row] = await storage.ledgerOverview(store.db, { userId, staleOnly: false, limit: 1 })
+  const [row] = await overview.ledgerOverview(store.db, { userId, staleOnly: false, limit: 1 })
   if (!row) return UNTRACKED
   return statusOf(row)
 }
 
 /** The state of a list as its requesters see it. */
-export function statusOf(row: storage.LedgerOverview): ListStatus {
+export function statusOf(row: overview.LedgerOverview): ListStatus {
   const failure: FetchFailure | null = row.last_error && JSON.parse(row.last_error)
   return {
     state: stateOf(row),
@@ -104,7 +105,7 @@ export function statusOf(row: storage.LedgerOverview): ListStatus {
 export async function listOverview(parts: EngineParts, filter: ListFilter): Promise<ListOverview[]> {
   const { server, minAgeMs = 0, ...rest } = filter
   const doubtedBefore = minAgeMs > 0 ? parts.clock.now() - minAgeMs : undefined
-  const rows = await storage.ledgerOverview(parts.store.db, { ...rest, serverName: server, doubtedBefore })
+  const rows = await overview.ledgerOverview(parts.store.db, { ...rest, serverName: server, doubtedBefore })
   return rows.map(overviewOf)
 }
 
@@ -113,11 +114,11 @@ export async function listHistory(
   parts: EngineParts,
   userId: UserId,
 ): Promise<(ListOverview & { history: Transition[] }) | undefined> {
-  const [row] = await storage.ledgerOverview(parts.store.db, { userId, staleOnly: false, limit: 1 })
+  const [row] = await overview.ledgerOverview(parts.store.db, { userId, staleOnly: false, limit: 1 })
   return row && { ...overviewOf(row), history: await transitionsOf(parts.store.db, userId) }
 }
 
-function overviewOf(row: storage.LedgerOverview): ListOverview {
+function overviewOf(row: overview.LedgerOverview): ListOverview {
   const failure: FetchFailure | null = row.last_error && JSON.parse(row.last_error)
   const stale = isStale(row)
   return {
@@ -143,7 +144,7 @@ function stateOf(row: storage.LedgerRow): 'fresh' | 'pending' | 'failing' {
   return row.attempts > 0 ? 'failing' : 'pending'
 }
 
-function nextAttemptOf(row: storage.LedgerOverview): number | null {
+function nextAttemptOf(row: overview.LedgerOverview): number | null {
   if (!isStale(row) || row.next_attempt_at === storage.PARKED) return null
   return Math.max(row.next_attempt_at, row.server_next_attempt_at ?? 0, row.retry_after_until ?? 0)
 }

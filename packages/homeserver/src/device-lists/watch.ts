@@ -1,7 +1,7 @@
 import { serverNameOf, type UserId } from '../matrix/ids.ts'
 import { createWorkerLoop } from '../platform/worker-loop.ts'
 import { newestTransition, transitionsAfter } from '../storage/device-list-history.ts'
-import * as storage from '../storage/device-lists.ts'
+import * as overview from '../storage/device-list-overview.ts'
 import type { EngineParts } from './ports.ts'
 import { type ListStatus, statusOf, UNTRACKED } from './status.ts'
 
@@ -59,7 +59,7 @@ export function createWatch(parts: EngineParts): Watch {
     const lists: WatchedList[] = []
     for (let start = 0; start < company.length; start += CHUNK) {
       const some = company.slice(start, start + CHUNK)
-      const rows = await storage.ledgerOverviews(store.db, some)
+      const rows = await overview.ledgerOverviews(store.db, some)
       for (const one of some) {
         const row = rows.get(one)
         const ours = serverNameOf(one) === serverName

@@ -3,8 +3,8 @@ import { isRoomId, isServerName, type RoomAlias, type RoomId, type ServerName, s
 import { isObject } from '../matrix/json.ts'
 import { createInFlight } from '../platform/in-flight.ts'
 import { createTimedCache } from '../platform/timed-cache.ts'
-import { serversIn } from '../storage/memberships.ts'
 import { aliasRow } from '../storage/room-aliases.ts'
+import { serversIn } from '../storage/room-population.ts'
 import type { RoomParts } from './ports.ts'
 
 /** What an alias stands for, and servers that are likely to be in that room, the best to ask first. */

@@ -1,12 +1,8 @@
 import { type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
-import {
-  localJoinedCount,
-  membersOf,
-  remoteUsersStillShared,
-  serversIn,
-  serversWithOthers,
-} from '../storage/memberships.ts'
+import { membersOf } from '../storage/memberships.ts'
+import { localJoinedCount, serversIn, serversWithOthers } from '../storage/room-population.ts'
 import type { Membership } from '../storage/room-tables.ts'
+import { remoteUsersStillShared } from '../storage/shared-rooms.ts'
 import { followPredecessor } from './follow-predecessor.ts'
 import type { RoomParts } from './ports.ts'
 import type { WritableRoom } from './writable-room.ts'

@@ -1,6 +1,7 @@
 import type { EventId, RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import { eventFacts, eventRow } from '../storage/events.ts'
-import { membershipRow, serversIn } from '../storage/memberships.ts'
+import { membershipRow } from '../storage/memberships.ts'
+import { serversIn } from '../storage/room-population.ts'
 import type { Db } from '../storage/store.ts'
 
 /** Through so many events an event's thread is looked for. Client-server API, "Threading", "Server behaviour". */

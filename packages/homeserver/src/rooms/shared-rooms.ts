@@ -1,13 +1,8 @@
 import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import { usersInEncryptedRoomsWith, usersWithActiveCompany } from '../storage/encrypted-rooms.ts'
-import {
-  joinedMemberIds,
-  localUsersSharingWith,
-  roomsOfAny,
-  serversSharingWith,
-  usersSharingWith,
-} from '../storage/memberships.ts'
+import { joinedMemberIds } from '../storage/memberships.ts'
 import { membershipChangesOf, type StateChange, stateChangesBetween } from '../storage/room-state.ts'
+import { localUsersSharingWith, roomsOfAny, serversSharingWith, usersSharingWith } from '../storage/shared-rooms.ts'
 import type { Db } from '../storage/store.ts'
 import { movementsAround } from '../storage/sync-rooms.ts'
 

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { ServerName, UserId } from '../matrix/ids.ts'
+import { raised } from './device-list-doubts.ts'
 import { addTransitions } from './device-list-history.ts'
-import { raised } from './device-lists.ts'
 import type { Db } from './store.ts'
 
 /**

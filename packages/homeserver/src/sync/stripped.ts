@@ -1,9 +1,10 @@
 import type { Pdu } from '../matrix/events.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import { eventRows } from '../storage/events.ts'
-import { roomsWithLocalMembers, strippedStates } from '../storage/memberships.ts'
+import { roomsWithLocalMembers } from '../storage/room-population.ts'
 import { currentStateIds } from '../storage/room-state.ts'
 import type { Db } from '../storage/store.ts'
+import { strippedStates } from '../storage/stripped-state.ts'
 import { memberEvents } from '../storage/sync-rooms.ts'
 import type { OwnMembership } from './standing.ts'
 

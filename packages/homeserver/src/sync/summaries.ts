@@ -1,6 +1,6 @@
 import type { RoomId, UserId } from '../matrix/ids.ts'
 import { isObject } from '../matrix/json.ts'
-import { memberCounts } from '../storage/memberships.ts'
+import { memberCounts } from '../storage/room-population.ts'
 import { currentPdus, type StateChange } from '../storage/room-state.ts'
 import type { Db } from '../storage/store.ts'
 import { firstMembers } from '../storage/sync-rooms.ts'

@@ -1,7 +1,7 @@
 import { isUserId, type RoomId, type ServerName, serverNameOf } from '../../matrix/ids.ts'
 import { entriesOf } from '../../matrix/json.ts'
 import type { RoomVersion } from '../../state/room-versions.ts'
-import { serversIn } from '../../storage/memberships.ts'
+import { serversIn } from '../../storage/room-population.ts'
 import { currentStateEventId } from '../../storage/room-state.ts'
 import type { RoomParts } from '../ports.ts'
 

@@ -5,7 +5,7 @@ import { type EventId, type RoomId, type ServerName, serverNameOf, type UserId }
 import { isObject, type JsonObject } from '../../matrix/json.ts'
 import { authorize } from '../../state/authorization.ts'
 import type { RoomVersion } from '../../state/room-versions.ts'
-import { saveStrippedState } from '../../storage/memberships.ts'
+import { saveStrippedState } from '../../storage/stripped-state.ts'
 import { append } from '../append.ts'
 import { memberContent } from '../member-content.ts'
 import type { RoomParts } from '../ports.ts'

@@ -1,6 +1,7 @@
 import type { EventId, RoomId, ServerName, UserId } from '../../matrix/ids.ts'
 import type { JsonObject } from '../../matrix/json.ts'
-import { hasLocalMember, membershipRow } from '../../storage/memberships.ts'
+import { membershipRow } from '../../storage/memberships.ts'
+import { hasLocalMember } from '../../storage/room-population.ts'
 import { memberContent } from '../member-content.ts'
 import type { RoomParts } from '../ports.ts'
 import type { RoomWriter, WritableRoom } from '../writable-room.ts'

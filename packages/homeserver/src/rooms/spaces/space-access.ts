@@ -1,5 +1,6 @@
 import type { RoomId, ServerName, UserId } from '../../matrix/ids.ts'
-import { membershipsIn, roomsOfServer } from '../../storage/memberships.ts'
+import { membershipsIn } from '../../storage/memberships.ts'
+import { roomsOfServer } from '../../storage/room-population.ts'
 import type { Db } from '../../storage/store.ts'
 import type { RoomSummary } from '../room-summary.ts'
 import { allowedRooms, isOpen } from './space-room.ts'

@@ -1,7 +1,7 @@
 import type { RoomId } from '../../matrix/ids.ts'
 import { isObject } from '../../matrix/json.ts'
 import { roomVersion } from '../../state/room-versions.ts'
-import { joinedCounts, roomsWithLocalMembers } from '../../storage/memberships.ts'
+import { joinedCounts, roomsWithLocalMembers } from '../../storage/room-population.ts'
 import { currentPdusOfType } from '../../storage/room-state.ts'
 import type { Db } from '../../storage/store.ts'
 import { currentContents } from '../current-contents.ts'

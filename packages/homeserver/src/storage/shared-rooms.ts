@@ -1,0 +1,103 @@
+import { sql } from 'kysely'
+import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
+import { isOneOf, prepared } from './prepared.ts'
+import type { Db } from './store.ts'
+
+/** Which of `others` are in a room that `userId` is in. */
+export async function usersSharingWith(db: Db, userId: UserId, others: readonly UserId[]): Promise<UserId[]> {
+  const found: UserId[] = []
+  for (let start = 0; start < others.length; start += 500) {
+    const rows = await db
+      .selectFrom('memberships as theirs')
+      .select('theirs.user_id')
+      .distinct()
+      .where('theirs.user_id', 'in', others.slice(start, start + 500))
+      .where('theirs.membership', '=', 'join')
+      .where(({ exists, selectFrom }) =>
+        exists(
+          selectFrom('memberships as own')
+            .select('own.room_id')
+            .whereRef('own.room_id', '=', 'theirs.room_id')
+            .where('own.user_id', '=', userId)
+            .where('own.membership', '=', 'join'),
+        ),
+      )
+      .execute()
+    for (const row of rows) found.push(row.user_id)
+  }
+  return found
+}
+
+/** Our own users who are in a room that one of `userIds` is in. */
+export async function localUsersSharingWith(db: Db, userIds: readonly UserId[]): Promise<UserId[]> {
+  const found = new Set<UserId>()
+  for (let start = 0; start < userIds.length; start += 500) {
+    const rows = await db
+      .selectFrom('memberships as theirs')
+      .innerJoin('memberships as ours', 'ours.room_id', 'theirs.room_id')
+      .select('ours.user_id')
+      .distinct()
+      .where('theirs.user_id', 'in', userIds.slice(start, start + 500))
+      .where('theirs.membership', '=', 'join')
+      .where('ours.membership', '=', 'join')
+      .where('ours.is_local', '=', sql.lit(1))
+      .whereRef('ours.user_id', '!=', 'theirs.user_id')
+      .execute()
+    for (const row of rows) found.add(row.user_id)
+  }
+  return [...found]
+}
+
+const selectRoomsOfAny = prepared<{ userIds: string }, { room_id: RoomId }>((db, value) =>
+  db
+    .selectFrom('memberships')
+    .select('room_id')
+    .distinct()
+    .where(isOneOf(db, 'user_id', value('userIds')))
+    .where('membership', '=', 'join'),
+)
+
+/** The rooms that any of these users is in. */
+export async function roomsOfAny(db: Db, userIds: readonly UserId[]): Promise<RoomId[]> {
+  const { rows } = await selectRoomsOfAny(db, { userIds: JSON.stringify(userIds) })
+  return rows.map((row) => row.room_id)
+}
+
+/** The servers that have a user in a room that `userId` is in. */
+export async function serversSharingWith(db: Db, userId: UserId): Promise<ServerName[]> {
+  const rows = await db
+    .selectFrom('memberships as own')
+    .innerJoin('memberships as theirs', 'theirs.room_id', 'own.room_id')
+    .select('theirs.server_name')
+    .distinct()
+    .where('own.user_id', '=', userId)
+    .where('own.membership', '=', 'join')
+    .where('theirs.membership', '=', 'join')
+    .execute()
+  return rows.map((row) => row.server_name)
+}
+
+/** Which of these remote users are in any room that one of our users is in. */
+export async function remoteUsersStillShared(db: Db, userIds: readonly UserId[]): Promise<Set<UserId>> {
+  const found = new Set<UserId>()
+  for (let start = 0; start < userIds.length; start += 500) {
+    const rows = await db
+      .selectFrom('memberships as theirs')
+      .select('theirs.user_id')
+      .distinct()
+      .where('theirs.user_id', 'in', userIds.slice(start, start + 500))
+      .where('theirs.membership', '=', 'join')
+      .where(({ exists, selectFrom }) =>
+        exists(
+          selectFrom('memberships as ours')
+            .select('ours.room_id')
+            .whereRef('ours.room_id', '=', 'theirs.room_id')
+            .where('ours.is_local', '=', sql.lit(1))
+            .where('ours.membership', '=', 'join'),
+        ),
+      )
+      .execute()
+    for (const row of rows) found.add(row.user_id)
+  }
+  return found
+}

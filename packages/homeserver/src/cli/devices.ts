@@ -1,6 +1,7 @@
 import type { ListOverview } from '../device-lists/status.ts'
 import type { DestinationOverview } from '../storage/device-list-figures.ts'
 import type { Transition } from '../storage/device-list-history.ts'
+import { inParts } from '../storage/parts.ts'
 import type { OperatorApi } from './connection.ts'
 
 type Outcome = { userId: string; outcome: 'fresh' | 'pending' | 'failed'; detail?: string }
@@ -77,8 +78,7 @@ export async function devicesRefresh(
   const all = [...wanted]
   const outcomes: Outcome[] = []
   const progress = progressBar(all.length)
-  for (let start = 0; start < all.length; start += CHUNK) {
-    const chunk = all.slice(start, start + CHUNK)
+  for (const chunk of inParts(all, CHUNK)) {
     outcomes.push(...(await api.call<Outcome[]>('POST', '/device_lists/refresh', { users: chunk })))
     progress.show(outcomes.length)
   }

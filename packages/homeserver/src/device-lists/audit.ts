@@ -6,6 +6,7 @@ import { createSemaphore } from '../platform/semaphore.ts'
 import { createWorkerLoop } from '../platform/worker-loop.ts'
 import * as storage from '../storage/device-list-audits.ts'
 import { lockedRows } from '../storage/device-lists.ts'
+import { inParts } from '../storage/parts.ts'
 import { raiseDoubt } from './doubts.ts'
 import type { EngineParts } from './ports.ts'
 import type { Resync } from './resync.ts'
@@ -86,8 +87,8 @@ export function createAudit(parts: EngineParts, resync: Pick<Resync, 'wake'>): A
     if (lists.length <= BATCH) return lists
     const ids = lists.map((list) => list.user_id)
     const active = new Set<UserId>()
-    for (let start = 0; start < ids.length; start += 500) {
-      const some = await sharedRooms.active(store.db, ids.slice(start, start + 500), clock.now() - ACTIVE_MS)
+    for (const part of inParts(ids, 500)) {
+      const some = await sharedRooms.active(store.db, part, clock.now() - ACTIVE_MS)
       for (const userId of some) active.add(userId)
     }
     const rank = (list: storage.AuditedList) => (active.has(list.user_id) ? 0 : 1)

@@ -7,6 +7,7 @@ import { dropRepeated, forgetWaiters } from '../storage/device-list-stream.ts'
 import { doubtTracked } from '../storage/device-list-suspicion.ts'
 import * as waits from '../storage/device-list-waits.ts'
 import * as storage from '../storage/device-lists.ts'
+import { inParts } from '../storage/parts.ts'
 import type { Tx } from '../storage/store.ts'
 import { createAudit } from './audit.ts'
 import { raiseDoubts } from './doubts.ts'
@@ -142,8 +143,7 @@ export function createDeviceLists(
     async startTracking(tx, userIds) {
       const servers = new Set<ServerName>()
       // A room may have more members than one statement has room for.
-      for (let start = 0; start < userIds.length; start += TRACKED_AT_ONCE) {
-        const some = userIds.slice(start, start + TRACKED_AT_ONCE)
+      for (const some of inParts(userIds, TRACKED_AT_ONCE)) {
         const known = await storage.lockedRows(tx.db, some)
         const joined = some.filter((userId) => known.get(userId)?.tracked !== 1)
         await raiseDoubts(tx, joined, { reason: 'room joined', now: clock.now(), needed: true })
@@ -156,8 +156,8 @@ export function createDeviceLists(
       })
     },
     async stopTracking(tx, userIds) {
-      for (let start = 0; start < userIds.length; start += TRACKED_AT_ONCE) {
-        await storage.setUntracked(tx.db, userIds.slice(start, start + TRACKED_AT_ONCE), clock.now())
+      for (const some of inParts(userIds, TRACKED_AT_ONCE)) {
+        await storage.setUntracked(tx.db, some, clock.now())
       }
       await addTransitions(tx.db, userIds, { at: clock.now(), event: 'untracked', detail: null })
     },

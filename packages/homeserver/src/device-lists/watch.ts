@@ -2,6 +2,7 @@ import { serverNameOf, type UserId } from '../matrix/ids.ts'
 import { createWorkerLoop } from '../platform/worker-loop.ts'
 import { newestTransition, transitionsAfter } from '../storage/device-list-history.ts'
 import * as overview from '../storage/device-list-overview.ts'
+import { inParts } from '../storage/parts.ts'
 import type { EngineParts } from './ports.ts'
 import { type ListStatus, statusOf, UNTRACKED } from './status.ts'
 
@@ -57,8 +58,7 @@ export function createWatch(parts: EngineParts): Watch {
   async function companyLists(userId: UserId): Promise<WatchedList[]> {
     const company = (await sharedRooms.inEncryptedRooms(store.db, userId)).slice(0, MAX_SHOWN)
     const lists: WatchedList[] = []
-    for (let start = 0; start < company.length; start += CHUNK) {
-      const some = company.slice(start, start + CHUNK)
+    for (const some of inParts(company, CHUNK)) {
       const rows = await overview.ledgerOverviews(store.db, some)
       for (const one of some) {
         const row = rows.get(one)

@@ -2,7 +2,7 @@ import type { StateMap } from '../matrix/events.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { resolveState } from '../state/resolution/resolve-state.ts'
 import type { RoomVersion } from '../state/room-versions.ts'
-import { authChainIds } from '../storage/events.ts'
+import { withAuthChain } from '../storage/event-graph.ts'
 import type { Db, Tx } from '../storage/store.ts'
 import type { RoomParts } from './ports.ts'
 import { differenceOf, type State } from './states.ts'
@@ -50,8 +50,8 @@ export async function resolveMaps(
 ): Promise<StateMap> {
   const [first, ...others] = maps
   if (others.every((other) => differenceOf(first!, other).size === 0)) return first!
-  const ids = new Set<EventId>(maps.flatMap((map) => [...map.values()]))
-  const known = await events.load(db, version, await authChainIds(db, [...ids]))
+  const ids = [...new Set<EventId>(maps.flatMap((map) => [...map.values()]))]
+  const known = await events.load(db, version, await withAuthChain(db, ids))
   const values = new Map([...known].map(([id, { event }]) => [id, event]))
   const rejected = new Set([...known].filter(([, { rejected }]) => rejected).map(([id]) => id))
   return resolveState(version, maps, values, rejected)

@@ -1,9 +1,9 @@
 import { forbidden, notFound } from '../matrix/errors.ts'
 import type { EventId, RoomId, ServerName } from '../matrix/ids.ts'
 import type { RoomVersion } from '../state/room-versions.ts'
-import { authIdsOf } from '../storage/event-graph.ts'
+import { authChainOf, withAuthChain } from '../storage/event-graph.ts'
 import { eventsNearTime } from '../storage/event-pages.ts'
-import { authChainIds, type EventRow, eventRow, eventRows } from '../storage/events.ts'
+import { type EventRow, eventRow, eventRows } from '../storage/events.ts'
 import { hasMemberOf } from '../storage/room-population.ts'
 import { eventOf } from './events.ts'
 import type { RoomParts } from './ports.ts'
@@ -67,7 +67,7 @@ export function createServing(parts: RoomParts, acl: ServerAcl): Serving {
     if (row.position === null || row.status === 'rejected') throw notFound('The state at this event is not known here')
     const map = row.state_before === null ? new Map() : (await parts.states.load(store.db, row.state_before)).map
     const state = [...map.values()] as EventId[]
-    return { state, authChain: await authChainIds(store.db, await authIdsOf(store.db, state)) }
+    return { state, authChain: await authChainOf(store.db, state) }
   }
 
   /** As JSON texts, in the order of the IDs. State is never hidden: without it nothing could be authorized. */
@@ -94,7 +94,7 @@ export function createServing(parts: RoomParts, acl: ServerAcl): Serving {
     async authChain(server, roomId, eventId) {
       const { version } = await enter(server, roomId)
       const event = eventOf(await rowIn(roomId, eventId), version)
-      const chain = await authChainIds(store.db, event.authEvents)
+      const chain = await withAuthChain(store.db, event.authEvents)
       return among(await textsOf(chain), chain)
     },
     async backfill(server, roomId, from, limit) {

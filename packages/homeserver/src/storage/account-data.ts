@@ -1,4 +1,5 @@
 import type { UserId } from '../matrix/ids.ts'
+import { inParts } from './parts.ts'
 import { isOneOf, prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 
@@ -50,11 +51,11 @@ export async function accountDataContents(
   types: readonly string[],
 ): Promise<{ user_id: UserId; type: string; content: string }[]> {
   const found = []
-  for (let start = 0; start < userIds.length; start += 500) {
+  for (const some of inParts(userIds, 500)) {
     const rows = await db
       .selectFrom('account_data')
       .select(['user_id', 'type', 'content'])
-      .where('user_id', 'in', userIds.slice(start, start + 500))
+      .where('user_id', 'in', some)
       .where('room_id', '=', '')
       .where('type', 'in', types)
       .execute()

@@ -1,5 +1,6 @@
 import type { Selectable } from 'kysely'
 import type { UserId } from '../matrix/ids.ts'
+import { inParts } from './parts.ts'
 import type { Db } from './store.ts'
 import type { UsersTable } from './tables.ts'
 
@@ -86,11 +87,11 @@ export function guestsAmong(db: Db, userIds: readonly UserId[]): Promise<UserId[
 
 async function flaggedAmong(db: Db, userIds: readonly UserId[], flag: 'erased' | 'is_guest'): Promise<UserId[]> {
   const found: UserId[] = []
-  for (let start = 0; start < userIds.length; start += 500) {
+  for (const some of inParts(userIds, 500)) {
     const rows = await db
       .selectFrom('users')
       .select('user_id')
-      .where('user_id', 'in', userIds.slice(start, start + 500))
+      .where('user_id', 'in', some)
       .where(flag, '=', 1)
       .execute()
     for (const row of rows) found.push(row.user_id)

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { UserId } from '../matrix/ids.ts'
+import { inParts } from './parts.ts'
 import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 import type { TransitionEvent } from './tables.ts'
@@ -23,8 +24,8 @@ export async function addTransition(db: Db, userId: UserId, transition: Transiti
 
 /** The same step of several lists. */
 export async function addTransitions(db: Db, userIds: readonly UserId[], transition: Transition): Promise<void> {
-  for (let start = 0; start < userIds.length; start += 500) {
-    const rows = userIds.slice(start, start + 500).map((user_id) => ({ user_id, ...transition }))
+  for (const some of inParts(userIds, 500)) {
+    const rows = some.map((user_id) => ({ user_id, ...transition }))
     await db.insertInto('device_list_history').values(rows).execute()
   }
 }

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { EventId, UserId } from '../matrix/ids.ts'
 import type { EventRow } from './events.ts'
+import { inParts } from './parts.ts'
 import type { Db } from './store.ts'
 
 /** A child of an event, and what is known of all children that relate to it in the same way. */
@@ -28,8 +29,8 @@ export async function bundledChildren(
   ignored: readonly UserId[],
 ): Promise<RelatedRow[]> {
   const found: RelatedRow[] = []
-  for (let start = 0; start < parents.length; start += 300) {
-    found.push(...(await childrenOf(db, parents.slice(start, start + 300), userId, ignored.slice(0, 300))))
+  for (const some of inParts(parents, 300)) {
+    found.push(...(await childrenOf(db, some, userId, ignored.slice(0, 300))))
   }
   return found
 }

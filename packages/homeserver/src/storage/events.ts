@@ -1,5 +1,6 @@
 import type { RoomEvent } from '../matrix/events.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
+import { inParts } from './parts.ts'
 import { prepared } from './prepared.ts'
 import type { EventStatus, EventsTable } from './room-tables.ts'
 import type { Db } from './store.ts'
@@ -69,8 +70,7 @@ export async function addEvent(db: Db, event: RoomEvent, at: Placement): Promise
 
 /** Adds events outside of the graph, those that are known already excepted. */
 export async function addOutliers(db: Db, events: readonly { event: RoomEvent; rejected: boolean }[]): Promise<void> {
-  for (let start = 0; start < events.length; start += OUTLIERS_AT_ONCE) {
-    const some = events.slice(start, start + OUTLIERS_AT_ONCE)
+  for (const some of inParts(events, OUTLIERS_AT_ONCE)) {
     await db
       .insertInto('events')
       .values(
@@ -113,10 +113,10 @@ function columnsOf(event: RoomEvent) {
 
 async function addAuthEdges(db: Db, events: readonly RoomEvent[]): Promise<void> {
   const rows = events.flatMap((event) => event.authEvents.map((auth_id) => ({ event_id: event.eventId, auth_id })))
-  for (let start = 0; start < rows.length; start += 500) {
+  for (const some of inParts(rows, 500)) {
     await db
       .insertInto('event_auth')
-      .values(rows.slice(start, start + 500))
+      .values(some)
       .onConflict((conflict) => conflict.doNothing())
       .execute()
   }
@@ -134,8 +134,7 @@ export async function eventRow(db: Db, eventId: EventId): Promise<EventRow | und
 export async function eventRows(db: Db, eventIds: readonly EventId[]): Promise<EventRow[]> {
   if (eventIds.length === 1) return (await selectEvent(db, { eventId: eventIds[0]! })).rows
   const rows: EventRow[] = []
-  for (let start = 0; start < eventIds.length; start += 500) {
-    const some = eventIds.slice(start, start + 500)
+  for (const some of inParts(eventIds, 500)) {
     rows.push(...(await db.selectFrom('events').selectAll().where('event_id', 'in', some).execute()))
   }
   return rows
@@ -147,41 +146,15 @@ export type EventFacts = Pick<EventRow, 'event_id' | 'room_id' | 'position' | 'd
 /** The facts of those events that are known. */
 export async function eventFacts(db: Db, eventIds: readonly EventId[]): Promise<Map<EventId, EventFacts>> {
   const facts = new Map<EventId, EventFacts>()
-  for (let start = 0; start < eventIds.length; start += 500) {
+  for (const some of inParts(eventIds, 500)) {
     const rows = await db
       .selectFrom('events')
       .select(['event_id', 'room_id', 'position', 'depth', 'status', 'state_after'])
-      .where('event_id', 'in', eventIds.slice(start, start + 500))
+      .where('event_id', 'in', some)
       .execute()
     for (const row of rows) facts.set(row.event_id, row)
   }
   return facts
-}
-
-/** The IDs of everything that authorizes these state events, directly or not, they themselves included. */
-export async function authChainIds(db: Db, eventIds: readonly EventId[]): Promise<EventId[]> {
-  if (eventIds.length === 0) return []
-  const found = new Set<EventId>()
-  for (let start = 0; start < eventIds.length; start += 500) {
-    const rows = await db
-      .withRecursive('chain(event_id)', (cte) =>
-        cte
-          .selectFrom('events')
-          .select('event_id')
-          .where('event_id', 'in', eventIds.slice(start, start + 500))
-          .union((eb) =>
-            eb
-              .selectFrom('event_auth')
-              .innerJoin('chain', 'chain.event_id', 'event_auth.event_id')
-              .select('event_auth.auth_id as event_id'),
-          ),
-      )
-      .selectFrom('chain')
-      .select('event_id')
-      .execute()
-    for (const row of rows) found.add(row.event_id as EventId)
-  }
-  return [...found]
 }
 
 /** Marks an event as redacted, and puts its redacted form in its place. */
@@ -251,36 +224,10 @@ export async function missingEvents(
   return rows.map((row) => ({ eventId: row.event_id, depth: row.depth }))
 }
 
-/** The IDs of what authorizes these state events, directly or not; they themselves only if another one needs them. */
-export async function authChainOf(db: Db, eventIds: readonly EventId[]): Promise<EventId[]> {
-  const found = new Set<EventId>()
-  for (let start = 0; start < eventIds.length; start += 500) {
-    const rows = await db
-      .withRecursive('chain(event_id)', (cte) =>
-        cte
-          .selectFrom('event_auth')
-          .select('auth_id as event_id')
-          .where('event_id', 'in', eventIds.slice(start, start + 500))
-          .union((eb) =>
-            eb
-              .selectFrom('event_auth')
-              .innerJoin('chain', 'chain.event_id', 'event_auth.event_id')
-              .select('event_auth.auth_id as event_id'),
-          ),
-      )
-      .selectFrom('chain')
-      .select('event_id')
-      .execute()
-    for (const row of rows) found.add(row.event_id as EventId)
-  }
-  return [...found]
-}
-
 /** The wire forms of the events that are known, as JSON text, in no order. */
 export async function pduTexts(db: Db, eventIds: readonly EventId[]): Promise<string[]> {
   const texts: string[] = []
-  for (let start = 0; start < eventIds.length; start += 500) {
-    const some = eventIds.slice(start, start + 500)
+  for (const some of inParts(eventIds, 500)) {
     const rows = await db.selectFrom('events').select('pdu').where('event_id', 'in', some).execute()
     for (const row of rows) texts.push(row.pdu)
   }

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
+import { inParts } from './parts.ts'
 import { prepared } from './prepared.ts'
 import type { Membership, MembershipsTable } from './room-tables.ts'
 import type { Db } from './store.ts'
@@ -8,10 +9,10 @@ export type MembershipRow = MembershipsTable
 
 /** Sets memberships, whatever they were. */
 export async function saveMemberships(db: Db, rows: readonly MembershipRow[]): Promise<void> {
-  for (let start = 0; start < rows.length; start += 300) {
+  for (const some of inParts(rows, 300)) {
     await db
       .insertInto('memberships')
-      .values(rows.slice(start, start + 300))
+      .values(some)
       .onConflict((conflict) =>
         conflict.columns(['room_id', 'user_id']).doUpdateSet((eb) => ({
           membership: eb.ref('excluded.membership'),
@@ -58,12 +59,12 @@ export async function membershipsOf(db: Db, userId: UserId): Promise<MembershipR
 /** One user's memberships of these rooms. */
 export async function membershipRowsOf(db: Db, userId: UserId, roomIds: readonly RoomId[]): Promise<MembershipRow[]> {
   const rows: MembershipRow[] = []
-  for (let start = 0; start < roomIds.length; start += 500) {
+  for (const part of inParts(roomIds, 500)) {
     const some = await db
       .selectFrom('memberships')
       .selectAll()
       .where('user_id', '=', userId)
-      .where('room_id', 'in', roomIds.slice(start, start + 500))
+      .where('room_id', 'in', part)
       .execute()
     rows.push(...some)
   }
@@ -132,12 +133,12 @@ export async function membershipsIn(
   roomIds: readonly RoomId[],
 ): Promise<Map<RoomId, Membership>> {
   const found = new Map<RoomId, Membership>()
-  for (let start = 0; start < roomIds.length; start += 500) {
+  for (const some of inParts(roomIds, 500)) {
     const rows = await db
       .selectFrom('memberships')
       .select(['room_id', 'membership'])
       .where('user_id', '=', userId)
-      .where('room_id', 'in', roomIds.slice(start, start + 500))
+      .where('room_id', 'in', some)
       .execute()
     for (const row of rows) found.set(row.room_id, row.membership)
   }

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { RoomId, UserId } from '../matrix/ids.ts'
+import { inParts } from './parts.ts'
 import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 import type { NotificationsTable } from './tables.ts'
@@ -27,10 +28,10 @@ const insertOne = prepared<NotificationRow>((db, value) =>
 export async function addNotifications(db: Db, rows: readonly NotificationRow[]): Promise<void> {
   const [first] = rows
   if (first && rows.length === 1) return void (await insertOne(db, first))
-  for (let start = 0; start < rows.length; start += 500) {
+  for (const some of inParts(rows, 500)) {
     await db
       .insertInto('notifications')
-      .values(rows.slice(start, start + 500))
+      .values(some)
       .onConflict((conflict) => conflict.doNothing())
       .execute()
   }

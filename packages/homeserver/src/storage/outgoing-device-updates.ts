@@ -1,5 +1,6 @@
 import type { Selectable } from 'kysely'
 import type { ServerName, UserId } from '../matrix/ids.ts'
+import { inParts } from './parts.ts'
 import type { Db } from './store.ts'
 import type { OutgoingDeviceUpdatesTable } from './tables.ts'
 
@@ -44,10 +45,10 @@ export async function advanceLocalStream(db: Db, userId: UserId, changes: number
  * what the destination has.
  */
 export async function queueUpdates(db: Db, rows: readonly Omit<OutgoingUpdate, 'id'>[]): Promise<void> {
-  for (let start = 0; start < rows.length; start += 200) {
+  for (const some of inParts(rows, 200)) {
     await db
       .insertInto('outgoing_device_updates')
-      .values(rows.slice(start, start + 200))
+      .values(some)
       .onConflict((conflict) =>
         conflict
           .columns(['destination', 'user_id', 'device_id'])

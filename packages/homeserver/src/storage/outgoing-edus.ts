@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely'
 import type { ServerName } from '../matrix/ids.ts'
 import type { OutgoingEduKind, OutgoingEdusTable } from './ephemeral-tables.ts'
+import { inParts } from './parts.ts'
 import type { Db } from './store.ts'
 
 /** An EDU, or a part of one, that a destination has not confirmed yet. */
@@ -12,14 +13,10 @@ export type NewEdu = { key: string; kind: OutgoingEduKind; content: string; posi
 /** Queues one for several destinations. It takes the place of an older one with the same key. */
 export async function queueEdu(db: Db, destinations: readonly ServerName[], edu: NewEdu): Promise<void> {
   const { key, kind, content, position, createdAt: created_at } = edu
-  for (let start = 0; start < destinations.length; start += 500) {
+  for (const some of inParts(destinations, 500)) {
     await db
       .insertInto('outgoing_edus')
-      .values(
-        destinations
-          .slice(start, start + 500)
-          .map((destination) => ({ destination, key, kind, content, position, created_at })),
-      )
+      .values(some.map((destination) => ({ destination, key, kind, content, position, created_at })))
       .onConflict((conflict) => conflict.columns(['destination', 'key']).doUpdateSet({ content, position, created_at }))
       .execute()
   }
@@ -32,11 +29,11 @@ export async function overfullEduQueues(
   limit: number,
 ): Promise<ServerName[]> {
   const found: ServerName[] = []
-  for (let start = 0; start < destinations.length; start += 500) {
+  for (const some of inParts(destinations, 500)) {
     const rows = await db
       .selectFrom('outgoing_edus')
       .select('destination')
-      .where('destination', 'in', destinations.slice(start, start + 500))
+      .where('destination', 'in', some)
       .groupBy('destination')
       .having((eb) => eb.fn.countAll<number>(), '>', limit)
       .execute()

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { EventId, RoomId, ServerName } from '../matrix/ids.ts'
+import { inParts } from './parts.ts'
 import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 
@@ -9,14 +10,10 @@ export async function queueEvent(
   destinations: readonly ServerName[],
   { position, eventId, roomId }: { position: number; eventId: EventId; roomId: RoomId },
 ): Promise<void> {
-  for (let start = 0; start < destinations.length; start += 500) {
+  for (const some of inParts(destinations, 500)) {
     await db
       .insertInto('outgoing_events')
-      .values(
-        destinations
-          .slice(start, start + 500)
-          .map((destination) => ({ destination, position, event_id: eventId, room_id: roomId })),
-      )
+      .values(some.map((destination) => ({ destination, position, event_id: eventId, room_id: roomId })))
       .onConflict((conflict) => conflict.doNothing())
       .execute()
   }

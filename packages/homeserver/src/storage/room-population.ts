@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { type RoomId, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
+import { inParts } from './parts.ts'
 import { prepared } from './prepared.ts'
 import type { Membership } from './room-tables.ts'
 import type { Db } from './store.ts'
@@ -57,13 +58,13 @@ export async function serversWithOthers(
 ): Promise<Set<ServerName>> {
   const except = new Set(userIds)
   const counts = new Map<ServerName, number>()
-  for (let start = 0; start < servers.length; start += 500) {
+  for (const some of inParts(servers, 500)) {
     const rows = await db
       .selectFrom('memberships')
       .select(['server_name', (eb) => eb.fn.countAll<number>().as('count')])
       .where('room_id', '=', roomId)
       .where('membership', '=', 'join')
-      .where('server_name', 'in', servers.slice(start, start + 500))
+      .where('server_name', 'in', some)
       .groupBy('server_name')
       .execute()
     for (const row of rows) counts.set(row.server_name, Number(row.count))
@@ -156,12 +157,12 @@ export async function roomsOfServer(
   roomIds: readonly RoomId[],
 ): Promise<{ joined: Set<RoomId>; invited: Set<RoomId> }> {
   const found = { joined: new Set<RoomId>(), invited: new Set<RoomId>() }
-  for (let start = 0; start < roomIds.length; start += 500) {
+  for (const some of inParts(roomIds, 500)) {
     const rows = await db
       .selectFrom('memberships')
       .select(['room_id', 'membership'])
       .distinct()
-      .where('room_id', 'in', roomIds.slice(start, start + 500))
+      .where('room_id', 'in', some)
       .where('membership', 'in', ['join', 'invite'])
       .where('server_name', '=', serverName)
       .execute()

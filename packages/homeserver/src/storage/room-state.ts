@@ -1,4 +1,5 @@
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
+import { inParts } from './parts.ts'
 import { prepared } from './prepared.ts'
 import type { StateChangesTable } from './room-tables.ts'
 import type { Db } from './store.ts'
@@ -23,10 +24,10 @@ export async function saveCurrentState(
   const set = changes.flatMap(({ type, stateKey, eventId }) =>
     eventId === null ? [] : [{ room_id: roomId, type, state_key: stateKey, event_id: eventId }],
   )
-  for (let start = 0; start < set.length; start += 500) {
+  for (const some of inParts(set, 500)) {
     await db
       .insertInto('current_state')
-      .values(set.slice(start, start + 500))
+      .values(some)
       .onConflict((conflict) =>
         conflict
           .columns(['room_id', 'type', 'state_key'])
@@ -68,11 +69,8 @@ export async function currentStateIds(
 }
 
 export async function addStateChanges(db: Db, changes: readonly StateChange[]): Promise<void> {
-  for (let start = 0; start < changes.length; start += 500) {
-    await db
-      .insertInto('state_changes')
-      .values(changes.slice(start, start + 500))
-      .execute()
+  for (const some of inParts(changes, 500)) {
+    await db.insertInto('state_changes').values(some).execute()
   }
 }
 
@@ -145,12 +143,12 @@ export type Departure = { room_id: RoomId; position: number; event_id: EventId |
 /** When one of our users last stopped being in each of these rooms; those that they never left are not among them. */
 export async function lastDepartures(db: Db, userId: UserId, roomIds: readonly RoomId[]): Promise<Departure[]> {
   const last = new Map<RoomId, Departure>()
-  for (let start = 0; start < roomIds.length; start += 500) {
+  for (const some of inParts(roomIds, 500)) {
     const rows = await db
       .selectFrom('state_changes')
       .select(['room_id', 'position', 'event_id'])
       .where('state_key', '=', userId)
-      .where('room_id', 'in', roomIds.slice(start, start + 500))
+      .where('room_id', 'in', some)
       .where('membership', 'is not', null)
       .where('membership', '!=', 'join')
       .where('prev_membership', '=', 'join')

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { isPostgres } from './dialect.ts'
+import { inParts } from './parts.ts'
 import { prepared } from './prepared.ts'
 import type { RoomsTable } from './room-tables.ts'
 import type { Db } from './store.ts'
@@ -59,12 +60,8 @@ export async function roomRows(db: Db, roomIds: readonly RoomId[]): Promise<Map<
 /** The versions of those of the rooms that are known. */
 export async function roomVersionIds(db: Db, roomIds: readonly RoomId[]): Promise<Map<RoomId, string>> {
   const versions = new Map<RoomId, string>()
-  for (let start = 0; start < roomIds.length; start += 500) {
-    const rows = await db
-      .selectFrom('rooms')
-      .select(['room_id', 'version'])
-      .where('room_id', 'in', roomIds.slice(start, start + 500))
-      .execute()
+  for (const some of inParts(roomIds, 500)) {
+    const rows = await db.selectFrom('rooms').select(['room_id', 'version']).where('room_id', 'in', some).execute()
     for (const row of rows) versions.set(row.room_id, row.version)
   }
   return versions

@@ -1,17 +1,18 @@
 import { sql } from 'kysely'
 import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
+import { inParts } from './parts.ts'
 import { isOneOf, prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 
 /** Which of `others` are in a room that `userId` is in. */
 export async function usersSharingWith(db: Db, userId: UserId, others: readonly UserId[]): Promise<UserId[]> {
   const found: UserId[] = []
-  for (let start = 0; start < others.length; start += 500) {
+  for (const some of inParts(others, 500)) {
     const rows = await db
       .selectFrom('memberships as theirs')
       .select('theirs.user_id')
       .distinct()
-      .where('theirs.user_id', 'in', others.slice(start, start + 500))
+      .where('theirs.user_id', 'in', some)
       .where('theirs.membership', '=', 'join')
       .where(({ exists, selectFrom }) =>
         exists(
@@ -31,13 +32,13 @@ export async function usersSharingWith(db: Db, userId: UserId, others: readonly 
 /** Our own users who are in a room that one of `userIds` is in. */
 export async function localUsersSharingWith(db: Db, userIds: readonly UserId[]): Promise<UserId[]> {
   const found = new Set<UserId>()
-  for (let start = 0; start < userIds.length; start += 500) {
+  for (const some of inParts(userIds, 500)) {
     const rows = await db
       .selectFrom('memberships as theirs')
       .innerJoin('memberships as ours', 'ours.room_id', 'theirs.room_id')
       .select('ours.user_id')
       .distinct()
-      .where('theirs.user_id', 'in', userIds.slice(start, start + 500))
+      .where('theirs.user_id', 'in', some)
       .where('theirs.membership', '=', 'join')
       .where('ours.membership', '=', 'join')
       .where('ours.is_local', '=', sql.lit(1))
@@ -80,12 +81,12 @@ export async function serversSharingWith(db: Db, userId: UserId): Promise<Server
 /** Which of these remote users are in any room that one of our users is in. */
 export async function remoteUsersStillShared(db: Db, userIds: readonly UserId[]): Promise<Set<UserId>> {
   const found = new Set<UserId>()
-  for (let start = 0; start < userIds.length; start += 500) {
+  for (const some of inParts(userIds, 500)) {
     const rows = await db
       .selectFrom('memberships as theirs')
       .select('theirs.user_id')
       .distinct()
-      .where('theirs.user_id', 'in', userIds.slice(start, start + 500))
+      .where('theirs.user_id', 'in', some)
       .where('theirs.membership', '=', 'join')
       .where(({ exists, selectFrom }) =>
         exists(

@@ -1,4 +1,5 @@
 import type { EventId, RoomId } from '../matrix/ids.ts'
+import { inParts } from './parts.ts'
 import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 
@@ -25,13 +26,13 @@ export async function addStateGroup(db: Db, roomId: RoomId, group: Omit<StateGro
 /** These groups and all that they are built on. */
 export async function stateGroupRows(db: Db, ids: readonly number[]): Promise<Map<number, StateGroupRow>> {
   const found = new Map<number, StateGroupRow>()
-  for (let start = 0; start < ids.length; start += 500) {
+  for (const some of inParts(ids, 500)) {
     const rows = await db
       .withRecursive('way(id)', (cte) =>
         cte
           .selectFrom('state_groups')
           .select('id')
-          .where('id', 'in', ids.slice(start, start + 500))
+          .where('id', 'in', some)
           .union((eb) =>
             eb
               .selectFrom('way')

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import type { EventRow } from './events.ts'
 import type { MembershipRow } from './memberships.ts'
+import { inParts } from './parts.ts'
 import { prepared } from './prepared.ts'
 import type { Membership } from './room-tables.ts'
 import type { Db } from './store.ts'
@@ -21,11 +22,11 @@ export async function roomsChangedSince(db: Db, after: number, limit: number): P
 /** Those of these rooms that have an event after a position. */
 export async function changedAmong(db: Db, roomIds: readonly RoomId[], after: number): Promise<RoomId[]> {
   const changed: RoomId[] = []
-  for (let start = 0; start < roomIds.length; start += AT_ONCE) {
+  for (const some of inParts(roomIds, AT_ONCE)) {
     const rows = await db
       .selectFrom('rooms')
       .select('room_id')
-      .where('room_id', 'in', roomIds.slice(start, start + AT_ONCE))
+      .where('room_id', 'in', some)
       .where('last_position', '>', after)
       .execute()
     for (const row of rows) changed.push(row.room_id)
@@ -104,11 +105,8 @@ export async function memberEvents(
   userIds?: readonly UserId[],
 ): Promise<MemberEvent[]> {
   const found: MemberEvent[] = []
-  for (let start = 0; start < roomIds.length; start += AT_ONCE) {
-    const query = db
-      .selectFrom('memberships')
-      .select(['room_id', 'user_id', 'event_id'])
-      .where('room_id', 'in', roomIds.slice(start, start + AT_ONCE))
+  for (const some of inParts(roomIds, AT_ONCE)) {
+    const query = db.selectFrom('memberships').select(['room_id', 'user_id', 'event_id']).where('room_id', 'in', some)
     if (!userIds) found.push(...(await query.execute()))
     for (let nth = 0; userIds && nth < userIds.length; nth += AT_ONCE) {
       found.push(...(await query.where('user_id', 'in', userIds.slice(nth, nth + AT_ONCE)).execute()))
@@ -126,12 +124,12 @@ export async function firstMembers(
   { memberships, but, limit }: { memberships: readonly Membership[]; but: UserId; limit: number },
 ): Promise<RoomMember[]> {
   const found: RoomMember[] = []
-  for (let start = 0; start < roomIds.length; start += AT_ONCE) {
+  for (const some of inParts(roomIds, AT_ONCE)) {
     const ordered = db
       .selectFrom('memberships')
       .select(['room_id', 'user_id', 'membership'])
       .select(sql<number>`row_number() over (partition by room_id order by position, user_id)`.as('nth'))
-      .where('room_id', 'in', roomIds.slice(start, start + AT_ONCE))
+      .where('room_id', 'in', some)
       .where('membership', 'in', memberships)
       .where('user_id', '!=', but)
     const rows = await db

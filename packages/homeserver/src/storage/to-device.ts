@@ -1,4 +1,5 @@
 import type { ServerName, UserId } from '../matrix/ids.ts'
+import { inParts } from './parts.ts'
 import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 
@@ -15,11 +16,8 @@ export async function addMessages(db: Db, position: number, messages: readonly I
     device_id: deviceId,
     message,
   }))
-  for (let start = 0; start < rows.length; start += 500) {
-    await db
-      .insertInto('device_messages')
-      .values(rows.slice(start, start + 500))
-      .execute()
+  for (const some of inParts(rows, 500)) {
+    await db.insertInto('device_messages').values(some).execute()
   }
 }
 

@@ -1,5 +1,6 @@
 import type { RoomId, UserId } from '../matrix/ids.ts'
 import type { EphemeralTables } from './ephemeral-tables.ts'
+import { inParts } from './parts.ts'
 import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 
@@ -62,10 +63,10 @@ export async function nextTypingExpiry(db: Db): Promise<number | null> {
 
 /** Notes that the lists of these rooms have changed. */
 export async function touchTypingRooms(db: Db, roomIds: readonly RoomId[], position: number): Promise<void> {
-  for (let start = 0; start < roomIds.length; start += 500) {
+  for (const some of inParts(roomIds, 500)) {
     await db
       .insertInto('typing_rooms')
-      .values(roomIds.slice(start, start + 500).map((room_id) => ({ room_id, position })))
+      .values(some.map((room_id) => ({ room_id, position })))
       .onConflict((conflict) => conflict.column('room_id').doUpdateSet({ position }))
       .execute()
   }

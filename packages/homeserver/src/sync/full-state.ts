@@ -1,5 +1,6 @@
 import { stateEntry } from '../matrix/events.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
+import { inParts } from '../storage/parts.ts'
 import { currentStateIds, type StateChange, stateChangesBetween } from '../storage/room-state.ts'
 import type { Db } from '../storage/store.ts'
 import { changedAmong, memberEvents } from '../storage/sync-rooms.ts'
@@ -20,8 +21,8 @@ export async function statesAt(
   members: WantedMembers,
 ): Promise<Map<RoomId, StateIds>> {
   const states = new Map<RoomId, StateIds>(roomIds.map((roomId) => [roomId, new Map()]))
-  for (let start = 0; start < roomIds.length; start += AT_ONCE) {
-    for (const row of await currentStateIds(db, roomIds.slice(start, start + AT_ONCE))) {
+  for (const some of inParts(roomIds, AT_ONCE)) {
+    for (const row of await currentStateIds(db, some)) {
       states.get(row.room_id)!.set(stateEntry(row.type, row.state_key), row.event_id)
     }
   }

@@ -1,6 +1,7 @@
 import type { RoomId, UserId } from '../matrix/ids.ts'
 import type { Clock } from '../platform/clock.ts'
 import { joinedMemberIds, membershipRow } from '../storage/memberships.ts'
+import { inParts } from '../storage/parts.ts'
 import { roomRow, roomRows } from '../storage/rooms.ts'
 import type { Store } from '../storage/store.ts'
 import { newestEvents } from '../storage/sync-rooms.ts'
@@ -148,8 +149,8 @@ async function presenceIn({ db }: Store, { ephemeral }: SyncSources, roomId: Roo
 
 async function published({ db }: Store, roomIds: readonly RoomId[]): Promise<Set<RoomId>> {
   const found = new Set<RoomId>()
-  for (let start = 0; start < roomIds.length; start += 500) {
-    for (const [roomId, row] of await roomRows(db, roomIds.slice(start, start + 500))) {
+  for (const some of inParts(roomIds, 500)) {
+    for (const [roomId, row] of await roomRows(db, some)) {
       if (row.published) found.add(roomId)
     }
   }

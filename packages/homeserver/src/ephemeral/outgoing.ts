@@ -1,5 +1,6 @@
 import type { Edu } from '../matrix/federation.ts'
 import type { ServerName } from '../matrix/ids.ts'
+import { dropOldest } from '../storage/bounded-queues.ts'
 import * as storage from '../storage/outgoing-edus.ts'
 import type { Tx } from '../storage/store.ts'
 import { mergeEdus, type QueuedEdu } from './merge-edus.ts'
@@ -38,7 +39,7 @@ export function createOutgoing({ store, clock, log, wakeSender }: EphemeralParts
         createdAt: clock.now(),
       })
       for (const destination of await storage.overfullEduQueues(tx.db, destinations, QUEUE_LIMIT)) {
-        const dropped = await storage.dropOldestEdus(tx.db, destination, QUEUE_LIMIT)
+        const dropped = await dropOldest(tx.db, 'outgoing_edus', destination, QUEUE_LIMIT)
         log.debug({ destination, dropped }, 'too many EDUs wait for a server; the oldest were dropped')
       }
       tx.afterCommit(() => wakeSender(destinations))

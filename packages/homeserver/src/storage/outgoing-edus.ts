@@ -42,25 +42,6 @@ export async function overfullEduQueues(
   return found
 }
 
-/** Drops the oldest for a destination but the newest `keep`. @returns how many were dropped */
-export async function dropOldestEdus(db: Db, destination: ServerName, keep: number): Promise<number> {
-  const edge = await db
-    .selectFrom('outgoing_edus')
-    .select('id')
-    .where('destination', '=', destination)
-    .orderBy('id', 'desc')
-    .offset(keep)
-    .limit(1)
-    .executeTakeFirst()
-  if (!edge) return 0
-  const result = await db
-    .deleteFrom('outgoing_edus')
-    .where('destination', '=', destination)
-    .where('id', '<=', edge.id)
-    .executeTakeFirst()
-  return Number(result.numDeletedRows)
-}
-
 /** Destinations that something is queued for. */
 export async function queuedEduDestinations(db: Db): Promise<ServerName[]> {
   const rows = await db.selectFrom('outgoing_edus').select('destination').distinct().execute()

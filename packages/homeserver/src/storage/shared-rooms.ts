@@ -1,11 +1,11 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import { inParts } from './parts.ts'
 import { isOneOf, prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 
-/** Which of `others` are in a room that `userId` is in. */
-export async function usersSharingWith(db: Db, userId: UserId, others: readonly UserId[]): Promise<UserId[]> {
+/** Which of `others` are in a room that one of those is in whom `own` picks, a condition on `memberships as own`. */
+async function sharing(db: Db, others: readonly UserId[], own: RawBuilder<boolean>): Promise<UserId[]> {
   const found: UserId[] = []
   for (const some of inParts(others, 500)) {
     const rows = await db
@@ -19,14 +19,25 @@ export async function usersSharingWith(db: Db, userId: UserId, others: readonly 
           selectFrom('memberships as own')
             .select('own.room_id')
             .whereRef('own.room_id', '=', 'theirs.room_id')
-            .where('own.user_id', '=', userId)
-            .where('own.membership', '=', 'join'),
+            .where('own.membership', '=', 'join')
+            .where(own),
         ),
       )
       .execute()
     for (const row of rows) found.push(row.user_id)
   }
   return found
+}
+
+/** Which of `others` are in a room that `userId` is in. */
+export async function usersSharingWith(db: Db, userId: UserId, others: readonly UserId[]): Promise<UserId[]> {
+  return sharing(db, others, sql<boolean>`own.user_id = ${userId}`)
+}
+
+/** Which of these remote users are in any room that one of our users is in. */
+export async function remoteUsersStillShared(db: Db, userIds: readonly UserId[]): Promise<Set<UserId>> {
+  // A literal, so that the index of local members is used.
+  return new Set(await sharing(db, userIds, sql<boolean>`own.is_local = 1`))
 }
 
 /** Our own users who are in a room that one of `userIds` is in. */
@@ -76,29 +87,4 @@ export async function serversSharingWith(db: Db, userId: UserId): Promise<Server
     .where('theirs.membership', '=', 'join')
     .execute()
   return rows.map((row) => row.server_name)
-}
-
-/** Which of these remote users are in any room that one of our users is in. */
-export async function remoteUsersStillShared(db: Db, userIds: readonly UserId[]): Promise<Set<UserId>> {
-  const found = new Set<UserId>()
-  for (const some of inParts(userIds, 500)) {
-    const rows = await db
-      .selectFrom('memberships as theirs')
-      .select('theirs.user_id')
-      .distinct()
-      .where('theirs.user_id', 'in', some)
-      .where('theirs.membership', '=', 'join')
-      .where(({ exists, selectFrom }) =>
-        exists(
-          selectFrom('memberships as ours')
-            .select('ours.room_id')
-            .whereRef('ours.room_id', '=', 'theirs.room_id')
-            .where('ours.is_local', '=', sql.lit(1))
-            .where('ours.membership', '=', 'join'),
-        ),
-      )
-      .execute()
-    for (const row of rows) found.add(row.user_id)
-  }
-  return found
 }

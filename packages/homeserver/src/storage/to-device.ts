@@ -138,22 +138,3 @@ export async function queuedMessages(
 export async function removeQueued(db: Db, ids: readonly number[]): Promise<void> {
   await db.deleteFrom('outgoing_device_messages').where('id', 'in', ids).execute()
 }
-
-/** Drops the oldest messages for a destination but the newest `keep`. @returns how many were dropped */
-export async function dropOldest(db: Db, destination: ServerName, keep: number): Promise<number> {
-  const edge = await db
-    .selectFrom('outgoing_device_messages')
-    .select('id')
-    .where('destination', '=', destination)
-    .orderBy('id', 'desc')
-    .offset(keep)
-    .limit(1)
-    .executeTakeFirst()
-  if (!edge) return 0
-  const result = await db
-    .deleteFrom('outgoing_device_messages')
-    .where('destination', '=', destination)
-    .where('id', '<=', edge.id)
-    .executeTakeFirst()
-  return Number(result.numDeletedRows)
-}

@@ -5,6 +5,7 @@ import { canonicalJson, entriesOf, isObject } from '../matrix/json.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Logger } from '../platform/logger.ts'
 import { opaqueId, type Random } from '../platform/random.ts'
+import { dropOldest } from '../storage/bounded-queues.ts'
 import { heldDevices } from '../storage/devices.ts'
 import type { Store, Tx } from '../storage/store.ts'
 import * as storage from '../storage/to-device.ts'
@@ -96,7 +97,7 @@ export function createToDevice(parts: {
     await storage.queueMessages(tx.db, queued, clock.now())
     const destinations = [...byServer.keys()]
     for (const destination of destinations) {
-      const dropped = await storage.dropOldest(tx.db, destination, QUEUE_LIMIT)
+      const dropped = await dropOldest(tx.db, 'outgoing_device_messages', destination, QUEUE_LIMIT)
       if (dropped > 0)
         log.warn({ destination, dropped }, 'too many messages wait for a server; the oldest were dropped')
     }

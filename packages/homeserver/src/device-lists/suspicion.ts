@@ -1,5 +1,6 @@
 import type { ServerName, UserId } from '../matrix/ids.ts'
 import { createWorkerLoop, type WorkerLoop } from '../platform/worker-loop.ts'
+import { bringWaitsForward } from '../storage/clock-jumps.ts'
 import { doubtTracked, lastAlive, noteAlive, takeSuspicion } from '../storage/device-list-suspicion.ts'
 import type { Tx } from '../storage/store.ts'
 import type { DoubtReason } from './decide.ts'
@@ -8,6 +9,8 @@ import type { Resync } from './resync.ts'
 
 /** This server says so often that it is up (ms). */
 const ALIVE_INTERVAL_MS = 60_000
+/** The clock is looked at this often, to see whether it was set back (ms). */
+const CLOCK_LOOK_MS = 10_000
 
 export type Suspicion = {
   /**
@@ -20,7 +23,7 @@ export type Suspicion = {
    * @returns whether it was away at all: others have backed off meanwhile, and are to hear that we are back
    */
   takeStock(): Promise<boolean>
-  /** Says that this server is up, again and again. */
+  /** Says that this server is up, again and again; and notices a clock that was set back, so that nothing waits for longer. */
   alive: WorkerLoop
 }
 
@@ -28,6 +31,26 @@ export type Suspicion = {
 export function createSuspicion(parts: EngineParts, resync: Pick<Resync, 'wake'>): Suspicion {
   const { store, clock, log, settings } = parts
   const longest = settings.silenceSuspect
+  let lookedAt = Number.NEGATIVE_INFINITY
+  let notedAt = Number.NEGATIVE_INFINITY
+
+  /** What waits is set right by the process that finds the later time in the database: of several, another may have done it. */
+  async function setRight(tx: Tx, now: number, last: number | undefined): Promise<void> {
+    if (last === undefined || last <= now) return
+    const byMs = Math.max(last, lookedAt) - now
+    log.warn({ byMs }, 'the clock was set back')
+    await bringWaitsForward(tx.db, now, byMs)
+  }
+
+  async function noteClock(now: number): Promise<void> {
+    const wentBack = now < lookedAt
+    if (!wentBack && now - notedAt < ALIVE_INTERVAL_MS) return
+    await store.transaction(async (tx) => {
+      if (wentBack) await setRight(tx, now, await lastAlive(tx.db))
+      await noteAlive(tx.db, now)
+    })
+    notedAt = now
+  }
 
   return {
     async suspect(tx, serverName, reason, except) {
@@ -44,6 +67,7 @@ export function createSuspicion(parts: EngineParts, resync: Pick<Resync, 'wake'>
         const last = await lastAlive(tx.db)
         if (last !== undefined && longest > 0 && now - last > longest)
           await doubtTracked(tx.db, { reason: 'we were away', now })
+        await setRight(tx, now, last)
         await noteAlive(tx.db, now)
         return last === undefined ? undefined : now - last
       })
@@ -56,8 +80,10 @@ export function createSuspicion(parts: EngineParts, resync: Pick<Resync, 'wake'>
       clock,
       onError: (error) => log.error({ err: error }, 'noting that this server is up failed'),
       async pass() {
-        await noteAlive(store.db, clock.now())
-        return { more: false, nextAt: clock.now() + ALIVE_INTERVAL_MS }
+        const now = clock.now()
+        await noteClock(now)
+        lookedAt = now
+        return { more: false, nextAt: now + CLOCK_LOOK_MS }
       },
     }),
   }

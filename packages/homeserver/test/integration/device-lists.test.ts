@@ -424,6 +424,24 @@ forEachDatabase((database) => {
     })
   }
 
+  test('a clock that is set back makes no list, no server and no audit wait for longer', async () => {
+    const { alice, bob, far, clock, advance, until } = await friends(database, {
+      deviceLists: { auditInterval: 600_000 },
+    })
+    bob.addDevice('LOST')
+    far.answerAlways({}, status(503))
+    await far.sendEdus('hs1', [bob.addDevice('TABLET')])
+    await advance(120_000)
+    clock.set(clock.now() - 3_600_000)
+    far.answerNormally()
+    // The server is silent: nothing but the end of the wait makes ours ask.
+    await until(hearsOf(alice, bob), 60_000)
+    await advance(120_000)
+    clock.set(clock.now() - 3_600_000)
+    bob.addDevice('UNSAID')
+    await until(hearsOf(alice, bob), 700_000)
+  })
+
   test('scenario 42: a clock that jumps an hour either way loses nothing and causes no storm', async () => {
     const { alice, bob, far, clock, until } = await friends(database)
     for (const jumpMs of [3_600_000, -3_600_000]) {

@@ -77,7 +77,7 @@ export async function createSimulation(plan: Plan, database: TestDatabase): Prom
       const server = net.servers[name]!
       const client = await server.register(localpart)
       owners.set(userId, localOwner(server, client, random))
-      clients.set(userId, createWatchingClient(client))
+      clients.set(userId, createWatchingClient(client, server.isRunning))
       clientOf.set(userId, client)
     }
     await record(userId)
@@ -247,8 +247,8 @@ export async function createSimulation(plan: Plan, database: TestDatabase): Prom
     },
     isQuiet: () => [...senders.values()].every((sender) => sender.isIdle()),
     throwBugs() {
-      if (bugs.length > 0) throw bugs[0]
       log.throwFirst()
+      if (bugs.length > 0) throw bugs[0]
     },
     stop() {
       for (const sender of senders.values()) sender.forget()

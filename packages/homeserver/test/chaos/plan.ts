@@ -156,6 +156,8 @@ function plannedAt(dice: Dice, world: World, at: number): Step[] {
       } as const
       return [begins, { at: until, kind: 'behave', remote }]
     }
+    case 'race':
+      return raceAt(dice, world, remote, at)
     case 'kill': {
       const moment = dice.one(['before', 'after'] as const)
       const kill = { at, kind: 'kill', server, calls: Math.floor(dice.upTo(60)), moment } as const
@@ -179,12 +181,40 @@ function plannedAt(dice: Dice, world: World, at: number): Step[] {
   }
 }
 
+/** A list is fetched, the answer is held up, and meanwhile it changes again: what fetches and updates have to get right together. */
+function raceAt(dice: Dice, world: World, remote: string, at: number): Step[] {
+  const user = dice.one(world.users.filter((userId) => userId.endsWith(`:${remote}`)))
+  const change = (after: number, news: News) =>
+    ({
+      at: at + after,
+      kind: 'change',
+      user,
+      change: dice.one(['add', 'remove'] as const),
+      news,
+      pick: dice.upTo(1),
+    }) as const
+  const asks = { at: at + 100, kind: 'refresh', user: dice.one(world.locals), target: user } as const
+  const begins: Step[] = dice.one([[asks], [change(100, 'hidden'), change(200, 'told')]])
+  const meanwhile: Step[] = dice.one([
+    [change(2_000, 'told')],
+    [change(2_000, 'hidden'), change(2_100, 'told')],
+    [change(2_000, 'alone'), change(2_100, 'alone')],
+  ])
+  return [
+    { at, kind: 'misbehave', remote, how: 'answers late', times: 1 },
+    ...begins,
+    ...meanwhile,
+    { at: at + 5_000, kind: 'behave', remote },
+  ]
+}
+
 const WEIGHTS = {
   change: 40,
   room: 15,
   look: 15,
   trouble: 8,
   misbehave: 6,
+  race: 4,
   kill: 5,
   refresh: 5,
   partition: 2,

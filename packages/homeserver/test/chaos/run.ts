@@ -1,30 +1,53 @@
-import { test } from 'node:test'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { onPostgres, onSqlite, type TestDatabase } from '../support/databases.ts'
-import { runSeed } from './run-seed.ts'
+import { globalSetup, globalTeardown } from '../support/global-setup.ts'
 
-// npm run chaos -- [--seeds 200] [--from 1] [--seed 17 [--trace]] [--postgres]
+// npm run chaos -- [--seeds 200] [--from 1] [--jobs 2] [--postgres]
+// npm run chaos -- --seed 17 [--trace] [--postgres]
 
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '20' },
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
+    jobs: { type: 'string', default: '2' },
     postgres: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
   },
 })
 
-function addTests(database: TestDatabase): void {
-  const first = Number(values.seed ?? values.from)
-  const count = values.seed === undefined ? Number(values.seeds) : 1
-  for (let seed = first; seed < first + count; seed++) {
-    test(`seed ${seed}`, async (context) => {
-      const report = await runSeed(seed, database, values.trace ? { trace: console.log } : {})
-      context.diagnostic(JSON.stringify(report))
-    })
+const script = fileURLToPath(new URL('./seed-process.ts', import.meta.url))
+const first = Number(values.seed ?? values.from)
+const last = values.seed === undefined ? first + Number(values.seeds) - 1 : first
+const failed: number[] = []
+let next = first
+
+/** Each seed has a process of its own: what one leaves behind is not there for another. */
+async function work(): Promise<void> {
+  while (next <= last) {
+    const seed = next++
+    const flags = [...(values.postgres ? ['--postgres'] : []), ...(values.trace ? ['--trace'] : [])]
+    const child = fork(script, [`${seed}`, ...flags], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+    let said = ''
+    const print = (text: string) => {
+      if (values.seed === undefined) said += text
+      else process.stdout.write(text)
+    }
+    child.stdout!.setEncoding('utf8').on('data', print)
+    child.stderr!.setEncoding('utf8').on('data', print)
+    child.on('message', (report) => console.log(`seed ${seed} passes: ${JSON.stringify(report)}`))
+    const [code] = await once(child, 'close')
+    if (code === 0) continue
+    failed.push(seed)
+    console.log(`${said}seed ${seed} FAILS`)
   }
 }
 
-if (values.postgres) onPostgres(addTests)
-else onSqlite(addTests)
+if (values.postgres) await globalSetup()
+await Promise.all(Array.from({ length: Number(values.jobs) }, work))
+if (values.postgres) await globalTeardown()
+console.log(`${last - first + 1 - failed.length} of ${last - first + 1} seeds pass`)
+for (const seed of failed) console.log(`again: npm run chaos -- --seed ${seed}${values.postgres ? ' --postgres' : ''}`)
+process.exitCode = failed.length === 0 ? 0 : 1

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { UserId } from '../../src/matrix/ids.ts'
 import type { TestDatabase } from '../support/databases.ts'
 import { type Check, createCheck } from './check.ts'
@@ -11,7 +12,15 @@ export const BOUND_MS = AUDIT_INTERVAL_MS + 2 * 60_000
 const STAYS_MS = 2 * 60_000
 const LOOK_MS = 5_000
 
-export type Report = { seed: number; steps: number; users: number; requests: number; rightAfterMs: number }
+export type Report = {
+  seed: number
+  steps: number
+  users: number
+  requests: number
+  rightAfterMs: number
+  /** Of all requests that servers made of each other, with the times and the answers: the same seed has the same one. */
+  digest: string
+}
 
 /** The command that does exactly the same again. */
 export function commandFor(seed: number, database: TestDatabase): string {
@@ -22,15 +31,14 @@ export function commandFor(seed: number, database: TestDatabase): string {
  * One run: a plan made of the seed, done step by step, and a check after each; then all faults end, and everything has to
  * become right.
  * @param options.trace is told of each step
- * @param options.onRequest is told in the end of each request that servers made of each other
  * @throws if it does not, with the command that does the same again
  */
 export async function runSeed(
   seed: number,
   database: TestDatabase,
-  options: { size?: Size; trace?: (line: string) => void; onRequest?: (request: string) => void } = {},
+  options: { size?: Size; trace?: (line: string) => void } = {},
 ): Promise<Report> {
-  const { size = sizeOf(seed), trace, onRequest } = options
+  const { size = sizeOf(seed), trace } = options
   const plan = planRun(`chaos ${seed}`, size)
   const run = await createSimulation(plan, database)
   const check = createCheck(run)
@@ -50,13 +58,14 @@ export async function runSeed(
     trace?.('faults end')
     const rightAfterMs = await becomesRight(run, check)
     await staysRight(run, check)
-    for (const seen of run.net.network.requests()) onRequest?.(JSON.stringify(seen))
+    const requests = run.net.network.requests()
     return {
       seed,
       steps: plan.steps.length,
       users: plan.users.length,
-      requests: run.net.network.requests().length,
+      requests: requests.length,
       rightAfterMs,
+      digest: createHash('sha256').update(JSON.stringify(requests)).digest('base64url'),
     }
   } catch (error) {
     throw new Error(`seed ${seed} fails. Again: ${commandFor(seed, database)}\nafter ${JSON.stringify(last)}`, {

@@ -116,6 +116,23 @@ forEachDatabase((database) => {
     })
   }
 
+  test('an EDU over which the database fails fails the transaction, after its neighbours; the same again takes it in', async () => {
+    const taken: unknown[] = []
+    let works = false
+    handle = async (some) => {
+      if (!works && some.includes('unlucky'))
+        throw Object.assign(new Error('terminating connection'), { code: '57P01' })
+      taken.push(...some)
+    }
+    const all = transactions()
+    const transaction = { origin: FAR, txnId: 't', edus: [edu('unlucky'), edu(1, 'other')] }
+    await assert.rejects(all.receive(transaction), /terminating connection/)
+    assert.deepEqual(taken, [1])
+    works = true
+    assert.equal(await all.receive(transaction), NOTHING_WRONG)
+    assert.deepEqual(taken, [1, 'unlucky', 1])
+  })
+
   test('answers are kept for a day after they were given, and then forgotten', async () => {
     const all = transactions()
     const transaction = { origin: FAR, txnId: 't', edus: [edu(1)] }

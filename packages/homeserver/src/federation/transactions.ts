@@ -4,6 +4,7 @@ import { isObject } from '../matrix/json.ts'
 import type { Clock } from '../platform/clock.ts'
 import { createInFlight } from '../platform/in-flight.ts'
 import type { Logger } from '../platform/logger.ts'
+import { isDatabaseFailure } from '../storage/database-failures.ts'
 import { forgetTransactions, receivedResponse, saveResponse } from '../storage/received-transactions.ts'
 import type { Store } from '../storage/store.ts'
 
@@ -21,6 +22,7 @@ export type Transactions = {
    * Takes a transaction, once: the same one again gets the same answer. PDUs and EDUs are isolated, so that a bad one
    * fails neither the transaction nor its neighbours, and EDUs do not wait for what PDUs need. Server-server API, "Transactions".
    * @returns the answer as JSON text
+   * @throws if the database failed: nothing is remembered then, and the sender will send the same again
    */
   receive(transaction: Transaction): Promise<string>
   /** Forgets what was answered long ago. @param now epoch ms */
@@ -42,14 +44,21 @@ export function createTransactions(parts: {
   // The same transaction at two processes is taken in twice at worst: events, messages and updates are each known by an ID of their own.
   const underWay = createInFlight<string>()
 
-  async function handle(origin: ServerName, type: string, contents: readonly unknown[]): Promise<void> {
+  /** @param failures takes what our database failed with: then the contents are not done with */
+  async function handle(
+    origin: ServerName,
+    type: string,
+    contents: readonly unknown[],
+    failures: unknown[],
+  ): Promise<void> {
     try {
       await handlers.get(type)!(origin, contents)
     } catch (error) {
+      if (isDatabaseFailure(error)) return void failures.push(error)
       if (error instanceof MatrixError) log.debug({ origin, type, detail: error.message }, 'an EDU was refused')
       else log.error({ err: error, origin, type }, 'an EDU could not be handled')
       // One of them may be to blame: then the others are taken by themselves.
-      if (contents.length > 1) for (const content of contents) await handle(origin, type, [content])
+      if (contents.length > 1) for (const content of contents) await handle(origin, type, [content], failures)
     }
   }
 
@@ -70,7 +79,9 @@ export function createTransactions(parts: {
       if (contents) contents.push(edu.content)
       else byType.set(edu.edu_type, [edu.content])
     }
-    for (const [type, contents] of byType) await handle(origin, type, contents)
+    const failures: unknown[] = []
+    for (const [type, contents] of byType) await handle(origin, type, contents, failures)
+    if (failures.length > 0) throw failures[0]
   }
 
   return {

@@ -3,6 +3,7 @@ import { isObject } from '../../matrix/json.ts'
 import { createKeyedLock } from '../../platform/keyed-lock.ts'
 import { createSemaphore } from '../../platform/semaphore.ts'
 import { roomVersion } from '../../state/room-versions.ts'
+import { isDatabaseFailure } from '../../storage/database-failures.ts'
 import { hasLocalMember } from '../../storage/room-population.ts'
 import { roomRow } from '../../storage/rooms.ts'
 import type { Source } from '../ask-servers.ts'
@@ -64,6 +65,8 @@ export function createIncoming(parts: RoomParts, writer: RoomWriter, acl: Server
       }
       return { [eventId]: error === undefined ? {} : { error } }
     } catch (error) {
+      // The whole transaction fails, and comes again.
+      if (isDatabaseFailure(error)) throw error
       log.error({ err: error, origin: from.server, eventId }, 'an event could not be handled')
       return { [eventId]: { error: 'Internal error' } }
     }

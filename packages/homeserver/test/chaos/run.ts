@@ -18,6 +18,9 @@ const { values } = parseArgs({
   },
 })
 
+/** Real time; a seed takes seconds. */
+const HANGS_AFTER_MS = 10 * 60_000
+
 const script = fileURLToPath(new URL('./seed-process.ts', import.meta.url))
 const first = Number(values.seed ?? values.from)
 const last = values.seed === undefined ? first + Number(values.seeds) - 1 : first
@@ -29,7 +32,10 @@ async function work(): Promise<void> {
   while (next <= last) {
     const seed = next++
     const flags = [...(values.postgres ? ['--postgres'] : []), ...(values.trace ? ['--trace'] : [])]
-    const child = fork(script, [`${seed}`, ...flags], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+    const child = fork(script, [`${seed}`, ...flags], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      timeout: HANGS_AFTER_MS,
+    })
     let said = ''
     const print = (text: string) => {
       if (values.seed === undefined) said += text
@@ -38,10 +44,10 @@ async function work(): Promise<void> {
     child.stdout!.setEncoding('utf8').on('data', print)
     child.stderr!.setEncoding('utf8').on('data', print)
     child.on('message', (report) => console.log(`seed ${seed} passes: ${JSON.stringify(report)}`))
-    const [code] = await once(child, 'close')
+    const [code, signal] = await once(child, 'close')
     if (code === 0) continue
     failed.push(seed)
-    console.log(`${said}seed ${seed} FAILS`)
+    console.log(`${said}seed ${seed} ${signal ? 'HANGS' : 'FAILS'}`)
   }
 }
 

@@ -183,6 +183,8 @@ export function createTestServer(options: TestServerOptions): TestServer {
 async function unlessKilled<T>(answer: PromiseLike<T>, death: AbortSignal, serverName: string): Promise<T> {
   const { promise: killed, reject } = Promise.withResolvers<never>()
   const onDeath = () => reject(new NetworkError('connection', `${serverName} was killed`))
+  // The first call to the database may have been its last.
+  if (death.aborted) onDeath()
   death.addEventListener('abort', onDeath)
   try {
     return await Promise.race([answer, killed])

@@ -1,8 +1,9 @@
-import { invalidParam } from '../matrix/errors.ts'
+import { invalidParam, userLocked } from '../matrix/errors.ts'
 import type { UserId } from '../matrix/ids.ts'
 import { verifyKeyFrom } from '../matrix/signing.ts'
 import { opaqueId, tokenHash } from '../platform/random.ts'
 import * as tokens from '../storage/access-tokens.ts'
+import { findAccount } from '../storage/accounts.ts'
 import { crossSigningKeys } from '../storage/cross-signing.ts'
 import * as storage from '../storage/devices.ts'
 import type { Tx } from '../storage/store.ts'
@@ -40,6 +41,7 @@ export type Sessions = {
    * Gives new tokens for a refresh token. The old ones stay good until one of the new is used, since the answer may be lost.
    * Client-server API, "Refreshing access tokens".
    * @returns `undefined` for a refresh token that is not (or no longer) good
+   * @throws `M_USER_LOCKED`
    */
   renewSession(refreshToken: string): Promise<Session | undefined>
   /** Ends a session: its device goes, with everything that belongs to it. */
@@ -115,7 +117,9 @@ export function createSessions({ store, clock, random, lists }: DeviceParts): Se
         const seenNow = { last_seen_ip: ip, last_seen_at: now, last_seen_user_agent: userAgent?.slice(0, 255) ?? null }
         await storage.updateDevice(store.db, userId, deviceId, seenNow)
       }
-      return { userId, deviceId, isAdmin: owner.is_admin === 1, isGuest: owner.is_guest === 1 }
+      const { is_admin: admin, is_guest: guest, locked, suspended } = owner
+      const flags = { isAdmin: admin === 1, isGuest: guest === 1, isLocked: locked === 1, isSuspended: suspended === 1 }
+      return { userId, deviceId, ...flags }
     },
 
     async createSession(tx, userId, { deviceId = newDeviceId(), displayName = null, renewable = false }) {
@@ -131,6 +135,7 @@ export function createSessions({ store, clock, random, lists }: DeviceParts): Se
       store.transaction(async (tx) => {
         const old = await tokens.tokenToRenew(tx.db, tokenHash(refreshToken))
         if (!old) return undefined
+        if ((await findAccount(tx.db, old.user_id))?.locked === 1) throw userLocked()
         // Asking with it says that it has arrived, as using the access token does.
         if (old.replaces !== null)
           await tokens.endReplaced(tx.db, { tokenHash: old.token_hash, replaces: old.replaces })

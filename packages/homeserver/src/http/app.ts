@@ -41,6 +41,10 @@ declare module 'fastify' {
     optionalLogin?: boolean
     /** Guests may use it. Client-server API, "Guest Access", "Client behaviour". */
     guests?: boolean
+    /** Works even for a locked account. */
+    evenLocked?: boolean
+    /** Does what others see: not while the account is suspended. */
+    notSuspended?: boolean
     /** The body is read and thrown away, whatever it is. */
     ignoreBody?: boolean
     /** What it is limited as. */

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { Context } from '../context.ts'
 import type { Requester } from '../devices/requester.ts'
-import { MatrixError } from '../matrix/errors.ts'
+import { MatrixError, userLocked, userSuspended } from '../matrix/errors.ts'
 import type { App } from './app.ts'
 
 /**
@@ -24,6 +24,8 @@ export function requireAccessToken(app: App, ctx: Context): void {
       const fields = { soft_logout: true }
       throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'The access token has expired', { fields })
     }
+    if (requester.isLocked && !config.evenLocked) throw userLocked()
+    if (requester.isSuspended && config.notSuspended) throw userSuspended()
     if (requester.isGuest && !config.guests) {
       throw new MatrixError(403, 'M_GUEST_ACCESS_FORBIDDEN', 'Guests cannot do this')
     }

@@ -16,7 +16,14 @@ async function confirming() {
   const app = Fastify()
   app.setErrorHandler(errorHandler(silentLogger))
   app.delete('/things/:id', async (request) => {
-    request.requester = { userId: alice.userId, deviceId: alice.deviceId, isGuest: false, isAdmin: false }
+    request.requester = {
+      userId: alice.userId,
+      deviceId: alice.deviceId,
+      isGuest: false,
+      isAdmin: false,
+      isLocked: false,
+      isSuspended: false,
+    }
     await requireAuth({ users } as Context, request, (request.body as { auth?: unknown } | undefined)?.auth)
     return { done: true }
   })

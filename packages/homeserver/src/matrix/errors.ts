@@ -40,6 +40,12 @@ export const badJson = (error: string) => new MatrixError(400, 'M_BAD_JSON', err
 export const forbidden = (error: string) => new MatrixError(403, 'M_FORBIDDEN', error)
 /** 404 `M_NOT_FOUND` */
 export const notFound = (error: string) => new MatrixError(404, 'M_NOT_FOUND', error)
+/** 401 `M_USER_LOCKED`. Client-server API, "Account locking". */
+export const userLocked = () =>
+  new MatrixError(401, 'M_USER_LOCKED', 'This account has been locked', { fields: { soft_logout: true } })
+/** 403 `M_USER_SUSPENDED`. Client-server API, "Account suspension". */
+export const userSuspended = () =>
+  new MatrixError(403, 'M_USER_SUSPENDED', 'You cannot perform this action while suspended')
 /** 401 `M_UNAUTHORIZED`: a federation request that is not signed as it must be */
 export const unauthorized = (error: string) => new MatrixError(401, 'M_UNAUTHORIZED', error)
 

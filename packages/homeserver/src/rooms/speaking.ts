@@ -1,4 +1,4 @@
-import { forbidden, invalidParam, MatrixError, notFound } from '../matrix/errors.ts'
+import { forbidden, invalidParam, MatrixError, notFound, userSuspended } from '../matrix/errors.ts'
 import { stateEntry } from '../matrix/events.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import { canonicalJson, type JsonObject } from '../matrix/json.ts'
@@ -14,6 +14,8 @@ import { stateView } from './state-view.ts'
 import type { RoomWriter, WritableRoom } from './writable-room.ts'
 
 type Speaker = { userId: UserId; deviceId: string }
+/** Who is suspended takes back nothing but their own words. Client-server API, "Account suspension". */
+type Redactor = Speaker & { isSuspended?: boolean }
 
 /** Where a client's transaction ID holds: the endpoint. */
 type Transaction = { endpoint: string; txnId: string }
@@ -29,10 +31,10 @@ export type Speaking = {
   say(speaker: Speaker, roomId: RoomId, said: Said, transaction?: Transaction): Promise<EventId>
   /**
    * `PUT /rooms/{roomId}/redact/…`: one's own events, or anybody's with the power for it.
-   * @throws `M_FORBIDDEN`, `M_NOT_FOUND`
+   * @throws `M_FORBIDDEN`, `M_NOT_FOUND`, `M_USER_SUSPENDED`
    */
   redact(
-    speaker: Speaker,
+    speaker: Redactor,
     roomId: RoomId,
     target: EventId,
     content: JsonObject,
@@ -90,7 +92,7 @@ export function createSpeaking(parts: RoomParts, writer: RoomWriter, checkState:
         transaction,
         async () => {},
         async (room) => {
-          await requireRedactable(parts, room, speaker.userId, target)
+          await requireRedactable(parts, room, speaker, target)
           const draft: Draft = { type: 'm.room.redaction', sender: speaker.userId, content, redacts: target }
           return (await send(parts, room, draft)).eventId
         },
@@ -113,12 +115,18 @@ async function sameState(parts: RoomParts, room: WritableRoom, draft: Draft): Pr
   return isSame ? eventId : undefined
 }
 
-async function requireRedactable(parts: RoomParts, room: WritableRoom, userId: UserId, target: EventId): Promise<void> {
+async function requireRedactable(
+  parts: RoomParts,
+  room: WritableRoom,
+  { userId, isSuspended }: Redactor,
+  target: EventId,
+): Promise<void> {
   const row = await eventRow(room.tx.db, target)
   if (!row || row.position === null) throw notFound('There is no such event')
   if (row.room_id !== room.roomId) throw invalidParam('The event is not in this room')
   if (row.type === 'm.room.create') throw new MatrixError(403, 'M_FORBIDDEN', 'A create event cannot be redacted')
   if (row.sender === userId) return
+  if (isSuspended) throw userSuspended()
   const keys = [
     ['m.room.create', ''],
     ['m.room.power_levels', ''],

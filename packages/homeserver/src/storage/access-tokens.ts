@@ -11,6 +11,8 @@ export type AccessTokenRow = Selectable<AccessTokensTable>
 export type TokenOwner = Pick<AccessTokenRow, 'user_id' | 'device_id' | 'expires_at' | 'replaces'> & {
   is_admin: number
   is_guest: number
+  locked: number
+  suspended: number
   last_seen_ip: string | null
   last_seen_at: number | null
 }
@@ -25,7 +27,8 @@ const selectOwner = prepared<{ tokenHash: string }, TokenOwner>((db, value) =>
         .onRef('devices.device_id', '=', 'access_tokens.device_id'),
     )
     .select(['access_tokens.user_id', 'access_tokens.device_id', 'access_tokens.expires_at', 'access_tokens.replaces'])
-    .select(['users.is_admin', 'users.is_guest', 'devices.last_seen_ip', 'devices.last_seen_at'])
+    .select(['users.is_admin', 'users.is_guest', 'users.locked', 'users.suspended'])
+    .select(['devices.last_seen_ip', 'devices.last_seen_at'])
     .where('access_tokens.token_hash', '=', value('tokenHash'))
     .where('users.deactivated_at', 'is', null),
 )

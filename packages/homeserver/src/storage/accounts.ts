@@ -75,6 +75,15 @@ export async function deactivateAccount(
     .execute()
 }
 
+/** Locks or suspends an account, or no longer does. */
+export async function setModerated(db: Db, userId: UserId, kind: 'locked' | 'suspended', on: boolean): Promise<void> {
+  await db
+    .updateTable('users')
+    .set({ [kind]: on ? 1 : 0 })
+    .where('user_id', '=', userId)
+    .execute()
+}
+
 /** Those of the users who wanted what they wrote to be forgotten when they closed their accounts. */
 export async function erasedAmong(db: Db, userIds: readonly UserId[]): Promise<Set<UserId>> {
   return new Set(await flaggedAmong(db, userIds, 'erased'))

@@ -94,6 +94,9 @@ export type UsersTable = {
   deactivated_at: number | null
   /** 1 if they asked for what they wrote to be forgotten. */
   erased: Generated<number>
+  /** 1 if an admin keeps them from using it, or from doing anything that others see. */
+  locked: Generated<number>
+  suspended: Generated<number>
 }
 
 type RegistrationTokensTable = {

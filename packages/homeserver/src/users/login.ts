@@ -1,4 +1,4 @@
-import { forbidden, MatrixError } from '../matrix/errors.ts'
+import { forbidden, MatrixError, userLocked } from '../matrix/errors.ts'
 import type { ServerName, UserId } from '../matrix/ids.ts'
 import { findAccount } from '../storage/accounts.ts'
 import type { Store } from '../storage/store.ts'
@@ -13,11 +13,11 @@ type PasswordLogin = { named: NamedUser; password: string; device: DeviceWish; i
 export type Login = {
   /**
    * `POST /login` with `m.login.password`.
-   * @throws `M_FORBIDDEN` for an unknown user and a wrong password alike, `M_USER_DEACTIVATED` only if the password
-   * was right, `M_LIMIT_EXCEEDED` after too many failures
+   * @throws `M_FORBIDDEN` for an unknown user and a wrong password alike, `M_USER_DEACTIVATED` and `M_USER_LOCKED`
+   * only if the password was right, `M_LIMIT_EXCEEDED` after too many failures
    */
   login(login: PasswordLogin): Promise<{ userId: UserId } & Session>
-  /** The same with `m.login.token`. @throws `M_FORBIDDEN` for a token that is not good */
+  /** The same with `m.login.token`. @throws `M_FORBIDDEN` for a token that is not good; `M_USER_DEACTIVATED`, `M_USER_LOCKED` */
   loginWithToken(login: { token: string; device: DeviceWish; ip: string }): Promise<{ userId: UserId } & Session>
 }
 
@@ -67,6 +67,7 @@ export function createLogin(deps: {
         const account = await findAccount(tx.db, userId)
         if (account?.deactivated_at !== null) throw deactivated()
         if (account.password_hash !== hash) throw wrongPassword()
+        if (account.locked === 1) throw userLocked()
         return { userId, ...(await sessions.createSession(tx, userId, device)) }
       })
     },
@@ -78,6 +79,7 @@ export function createLogin(deps: {
         if (userId === undefined) return undefined
         const account = await findAccount(tx.db, userId)
         if (account?.deactivated_at !== null) throw deactivated()
+        if (account.locked === 1) throw userLocked()
         return { userId, ...(await sessions.createSession(tx, userId, device)) }
       })
       if (session) return session

@@ -9,6 +9,7 @@ import { type Accounts, createAccounts } from './accounts.ts'
 import { createAttempts } from './attempts.ts'
 import { createFilters, type Filters } from './filters.ts'
 import { createLogin, createPasswordCheck, type Login } from './login.ts'
+import { createModeration, type Moderation } from './moderation.ts'
 import { createNotifications, type Notifications } from './notifications.ts'
 import { createPasswords } from './passwords.ts'
 import { createProfiles, type Profiles, type RemoteProfile } from './profiles.ts'
@@ -30,6 +31,7 @@ export type Users = Pick<Accounts, 'exists' | 'create'> &
   SharedSecretRegistration &
   AccountChanges &
   Pick<ShortLivedTokens, 'newLoginToken' | 'newOpenIdToken' | 'openIdUser'> &
+  Moderation &
   Profiles &
   AccountData &
   SuccessorRooms &
@@ -100,6 +102,7 @@ export function createUsers(dependencies: UsersDependencies): Users {
     ...createLogin({ store, serverName, checkPassword, takeLoginToken, attempts, sessions }),
     ...createSharedSecretRegistration({ store, clock, random, secret, accounts, passwords, sessions }),
     ...createAccountChanges({ store, clock, passwords, sessions, forgetKeys, leaveRooms }),
+    ...createModeration(store, serverName),
     ...shortLivedTokens,
     ...createProfiles({ store, serverName, remoteProfile, nameChanged }),
     ...createAccountData(store, pushRules),

@@ -116,7 +116,14 @@ function devicesInMemory() {
       const accessToken = `token${++count}`
       tx.afterCommit(() => {
         end((one) => one.userId === userId && one.deviceId === deviceId)
-        requesters.set(accessToken, { userId, deviceId, isGuest: false, isAdmin: false })
+        requesters.set(accessToken, {
+          userId,
+          deviceId,
+          isGuest: false,
+          isAdmin: false,
+          isLocked: false,
+          isSuspended: false,
+        })
       })
       return { deviceId, accessToken }
     },

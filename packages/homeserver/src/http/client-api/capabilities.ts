@@ -12,6 +12,8 @@ const CAPABILITIES = {
   'm.get_login_token': { enabled: true },
 }
 
+const MODERATION = { 'm.account_moderation': { suspend: true, lock: true } }
+
 /** Client-server API, "Capabilities negotiation". */
 export function capabilities(app: App, ctx: Context): void {
   const roomVersions = {
@@ -19,8 +21,8 @@ export function capabilities(app: App, ctx: Context): void {
     available: Object.fromEntries(ROOM_VERSIONS.map((version) => [version.id, 'stable'])),
   }
   for (const path of clientPaths('/capabilities')) {
-    app.get(path, { config: { guests: true } }, async () => ({
-      capabilities: { ...CAPABILITIES, 'm.room_versions': roomVersions },
+    app.get(path, { config: { guests: true } }, async ({ requester }) => ({
+      capabilities: { ...CAPABILITIES, ...(requester.isAdmin && MODERATION), 'm.room_versions': roomVersions },
     }))
   }
 }

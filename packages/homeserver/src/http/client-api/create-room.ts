@@ -44,7 +44,7 @@ const PRESETS: readonly Preset[] = ['private_chat', 'trusted_private_chat', 'pub
 /** `POST /createRoom`. Client-server API, "Creation". */
 export function createRoomRoutes(app: App, ctx: Context): void {
   for (const path of clientPaths('/createRoom')) {
-    app.post(path, { schema }, async ({ requester, body = {} }) => {
+    app.post(path, { schema, config: { notSuspended: true } }, async ({ requester, body = {} }) => {
       const versionId = body.room_version ?? ctx.settings.defaultRoomVersion
       const version = roomVersion(versionId)
       if (!version) throw new MatrixError(400, 'M_UNSUPPORTED_ROOM_VERSION', 'This room version is not known here')

@@ -43,7 +43,7 @@ export function deviceListWatch(app: App, ctx: Context): void {
     const { ip, headers } = request
     const mayWatch = async () => {
       const session = await ctx.devices.authenticate(token, { ip, userAgent: headers['user-agent'] })
-      return session !== undefined && session !== 'expired'
+      return session !== undefined && session !== 'expired' && !session.isLocked
     }
     const signal = AbortSignal.any([gone.signal, ctx.shutdown])
     reply.headers({ 'cache-control': 'no-store', 'x-accel-buffering': 'no' }).type('text/event-stream')

@@ -2,7 +2,7 @@ import type { Context } from '../../context.ts'
 import type { App } from '../app.ts'
 import { clientPaths } from './versions-of.ts'
 
-const config = { guests: true, ignoreBody: true }
+const config = { guests: true, ignoreBody: true, evenLocked: true }
 
 /** Client-server API, "Login" of the legacy API: `/logout` and `/logout/all`. */
 export function logout(app: App, ctx: Context): void {

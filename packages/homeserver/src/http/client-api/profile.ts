@@ -7,7 +7,7 @@ import { clientPaths } from './versions-of.ts'
 
 const profileSchema = { params: Type.Object({ userId: Type.String() }) }
 const fieldSchema = { params: Type.Object({ userId: Type.String(), keyName: Type.String() }) }
-const guests = { config: { guests: true } }
+const changing = { guests: true, notSuspended: true }
 const changeSchema = { ...fieldSchema, body: Type.Object({}) }
 
 /** Client-server API, "Profiles". */
@@ -26,15 +26,19 @@ export function profile(app: App, ctx: Context): void {
       }),
     )
 
-    app.put(field, { schema: changeSchema, ...guests }, async ({ requester, params: { userId, keyName }, body }) => {
-      requireFullAccount(requester, keyName)
-      await ctx.users.setProfileField(requester.userId, checkedUserId(userId), keyName, body)
-      return {}
-    })
+    app.put(
+      field,
+      { schema: changeSchema, config: changing },
+      async ({ requester, params: { userId, keyName }, body }) => {
+        requireFullAccount(requester, keyName)
+        await ctx.users.setProfileField(requester.userId, checkedUserId(userId), keyName, body)
+        return {}
+      },
+    )
 
     app.delete(
       field,
-      { schema: fieldSchema, config: { ignoreBody: true, guests: true } },
+      { schema: fieldSchema, config: { ...changing, ignoreBody: true } },
       async ({ requester, params }) => {
         requireFullAccount(requester, params.keyName)
         await ctx.users.removeProfileField(requester.userId, checkedUserId(params.userId), params.keyName)

@@ -30,6 +30,7 @@ const otherSchema = {
   }),
 }
 const guests = { config: { guests: true } }
+const notSuspended = { config: { notSuspended: true } }
 /** Servers that a client may name. */
 const MAX_SERVERS = 50
 
@@ -45,20 +46,28 @@ export function roomMembership(app: App, ctx: Context): void {
 
 function own(app: App, { rooms: { members } }: Context): void {
   for (const path of clientPaths('/join/:roomIdOrAlias')) {
-    app.post(path, { schema: anywhereSchema, ...guests }, async ({ requester, params, query, body }) => {
-      refuseThirdParty(body)
-      const wish = { via: serversIn(query), more: reasonIn(body) }
-      return { room_id: await members.join(requester, checkedRoom(params.roomIdOrAlias), wish) }
-    })
+    app.post(
+      path,
+      { schema: anywhereSchema, config: { guests: true, notSuspended: true } },
+      async ({ requester, params, query, body }) => {
+        refuseThirdParty(body)
+        const wish = { via: serversIn(query), more: reasonIn(body) }
+        return { room_id: await members.join(requester, checkedRoom(params.roomIdOrAlias), wish) }
+      },
+    )
   }
   for (const path of clientPaths('/rooms/:roomId/join')) {
-    app.post(path, { schema: ownSchema, ...guests }, async ({ requester, params, body }) => {
-      refuseThirdParty(body)
-      return { room_id: await members.join(requester, checkedRoomId(params.roomId), { more: reasonIn(body) }) }
-    })
+    app.post(
+      path,
+      { schema: ownSchema, config: { guests: true, notSuspended: true } },
+      async ({ requester, params, body }) => {
+        refuseThirdParty(body)
+        return { room_id: await members.join(requester, checkedRoomId(params.roomId), { more: reasonIn(body) }) }
+      },
+    )
   }
   for (const path of clientPaths('/knock/:roomIdOrAlias')) {
-    app.post(path, { schema: anywhereSchema }, async ({ requester, params, query, body }) => {
+    app.post(path, { schema: anywhereSchema, ...notSuspended }, async ({ requester, params, query, body }) => {
       const wish = { via: serversIn(query), more: reasonIn(body) }
       return { room_id: await members.knock(requester.userId, checkedRoom(params.roomIdOrAlias), wish) }
     })
@@ -79,7 +88,7 @@ function own(app: App, { rooms: { members } }: Context): void {
 
 function others(app: App, { rooms: { members } }: Context): void {
   for (const path of clientPaths('/rooms/:roomId/invite')) {
-    app.post(path, { schema: otherSchema }, async ({ requester, params, body }) => {
+    app.post(path, { schema: otherSchema, ...notSuspended }, async ({ requester, params, body }) => {
       if (body.user_id === undefined && body.address !== undefined) throw noThirdParty()
       const invitation = { sender: requester.userId, target: targetIn(body), more: reasonIn(body) }
       await members.invite(checkedRoomId(params.roomId), invitation)
@@ -88,7 +97,7 @@ function others(app: App, { rooms: { members } }: Context): void {
   }
   for (const removal of ['kick', 'ban', 'unban'] as const) {
     for (const path of clientPaths(`/rooms/:roomId/${removal}`)) {
-      app.post(path, { schema: otherSchema }, async ({ requester, params, body }) => {
+      app.post(path, { schema: otherSchema, ...notSuspended }, async ({ requester, params, body }) => {
         const who = { sender: requester.userId, target: targetIn(body), more: reasonIn(body) }
         await members.remove(removal, checkedRoomId(params.roomId), who)
         return {}

@@ -24,7 +24,7 @@ const redactSchema = {
  */
 export function roomSend(app: App, ctx: Context): void {
   for (const { method, url } of withAndWithout('/rooms/:roomId/send/:type')) {
-    const options = { method, url, schema: sendSchema, config: { guests: true } }
+    const options = { method, url, schema: sendSchema, config: { guests: true, notSuspended: true } }
     app.route({
       ...options,
       async handler({ requester, params, body }) {

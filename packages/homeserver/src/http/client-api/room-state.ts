@@ -21,16 +21,20 @@ const config = { guests: true }
 /** The state of a room, all of it, and one piece of it with and without a state key: read and set. */
 export function roomState(app: App, ctx: Context): void {
   for (const path of ['', '/', '/:stateKey'].flatMap((end) => clientPaths(`/rooms/:roomId/state/:type${end}`))) {
-    app.put(path, { schema: setSchema, config }, async ({ requester, params, body }) => {
-      const { type, stateKey = '' } = params
-      const roomId = checkedRoomId(params.roomId)
-      if (type === 'm.room.member') {
-        if (!isUserId(stateKey)) throw invalidParam('The state key is no user ID')
-        return { event_id: await ctx.rooms.members.set(requester, roomId, stateKey, body) }
-      }
-      const eventId = await ctx.rooms.speaking.say(requester, roomId, { type, stateKey, content: body })
-      return { event_id: eventId }
-    })
+    app.put(
+      path,
+      { schema: setSchema, config: { ...config, notSuspended: true } },
+      async ({ requester, params, body }) => {
+        const { type, stateKey = '' } = params
+        const roomId = checkedRoomId(params.roomId)
+        if (type === 'm.room.member') {
+          if (!isUserId(stateKey)) throw invalidParam('The state key is no user ID')
+          return { event_id: await ctx.rooms.members.set(requester, roomId, stateKey, body) }
+        }
+        const eventId = await ctx.rooms.speaking.say(requester, roomId, { type, stateKey, content: body })
+        return { event_id: eventId }
+      },
+    )
 
     app.get(path, { schema: getSchema, config }, async ({ requester, params, query }) => {
       const { type, stateKey = '' } = params

@@ -21,7 +21,7 @@ const schema = {
 /** `POST /rooms/{roomId}/upgrade`. Client-server API, "Room Upgrades". */
 export function roomUpgrades(app: App, ctx: Context): void {
   for (const path of clientPaths('/rooms/:roomId/upgrade')) {
-    app.post(path, { schema }, async ({ requester, params, body }) => {
+    app.post(path, { schema, config: { notSuspended: true } }, async ({ requester, params, body }) => {
       const version = roomVersion(body.new_version)
       if (!version) throw new MatrixError(400, 'M_UNSUPPORTED_ROOM_VERSION', 'This room version is not known here')
       const asked = version.privilegedCreators ? (body.additional_creators ?? []) : []

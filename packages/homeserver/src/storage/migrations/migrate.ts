@@ -10,6 +10,7 @@ import * as seventh from './0007-notifications.ts'
 import * as eighth from './0008-user-agents.ts'
 import * as ninth from './0009-media.ts'
 import * as tenth from './0010-device-list-watch.ts'
+import * as eleventh from './0011-account-moderation.ts'
 
 /** Forward only, in this order, never changed once released. */
 const migrations: Record<string, Migration> = {
@@ -23,6 +24,7 @@ const migrations: Record<string, Migration> = {
   '0008-user-agents': eighth,
   '0009-media': ninth,
   '0010-device-list-watch': tenth,
+  '0011-account-moderation': eleventh,
 }
 
 /**

@@ -102,7 +102,10 @@ function sharedRoomsOf(members: ReadonlySet<string>): SharedRooms {
     movements: async () => ({ met: [], parted: [], invited: [] }),
     servers: async (_db, userId) =>
       [...new Set(([...members] as UserId[]).map(serverNameOf))].filter((name) => name !== serverNameOf(userId)),
-    inEncryptedRooms: async (_db, userId) => ([...members] as UserId[]).filter((member) => member !== userId),
+    inEncryptedRooms: async (_db, userId) =>
+      ([...members] as UserId[])
+        .filter((member) => member !== userId)
+        .map((member) => ({ userId: member, displayName: null })),
     active: async (_db, userIds) => new Set(userIds),
   }
 }

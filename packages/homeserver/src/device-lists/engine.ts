@@ -1,6 +1,7 @@
 import type { Edu } from '../matrix/federation.ts'
 import { isServerName, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import { createWorkerLoop } from '../platform/worker-loop.ts'
+import type { StaleCount } from '../storage/device-list-counts.ts'
 import { addTransitions, trimTransitions } from '../storage/device-list-history.ts'
 import * as overview from '../storage/device-list-overview.ts'
 import { dropRepeated, forgetWaiters } from '../storage/device-list-stream.ts'
@@ -10,6 +11,7 @@ import * as storage from '../storage/device-lists.ts'
 import { inParts } from '../storage/parts.ts'
 import type { Tx } from '../storage/store.ts'
 import { createAudit } from './audit.ts'
+import { createCounts } from './counts.ts'
 import { raiseDoubts } from './doubts.ts'
 import { type DeviceListNews, deviceListNews } from './news.ts'
 import { createOutgoing, type Outgoing } from './outgoing.ts'
@@ -75,6 +77,8 @@ export type DeviceLists = Omit<Outgoing, 'source'> &
     list(filter: ListFilter): Promise<ListOverview[]>
     /** For operators: one list and what it went through lately. */
     history(userId: UserId): ReturnType<typeof listHistory>
+    /** For operators: how many lists were stale since an epoch time (ms), see `counts.ts`. */
+    staleSince(moment: number): Promise<StaleCount[]>
     /** For operators: fetches all lists of a server, or all stale ones, in the background. @returns how many */
     refreshMany(which: ServerName | 'stale'): Promise<number>
     /** For operators: the users whose lists are stale, of one server or all. */
@@ -96,6 +100,7 @@ export function createDeviceLists(
   const resync = createResync(parts, suspicion.suspect)
   const audit = createAudit(parts, resync)
   const watch = createWatch(parts)
+  const counts = createCounts(parts)
   const refresh = createRefresh(parts, resync)
   const updates = createUpdates(parts, resync)
   const { source, ...outgoing } = createOutgoing(parts)
@@ -124,10 +129,12 @@ export function createDeviceLists(
       if (wereAway) audit.knock()
       audit.start()
       suspicion.alive.start()
+      counts.loop.start()
       cleaner.start()
     },
     async stop() {
-      await Promise.all([resync.stop(), audit.stop(), suspicion.alive.stop(), watch.stopWatching(), cleaner.stop()])
+      const workers = [resync, audit, suspicion.alive, counts.loop, cleaner]
+      await Promise.all([...workers.map((one) => one.stop()), watch.stopWatching()])
     },
     refresh: refresh.refresh,
     status: (requester, userId) => listStatus(parts, requester, userId),
@@ -171,6 +178,7 @@ export function createDeviceLists(
     serverWasRebuilt: (serverName) => store.transaction((tx) => suspicion.suspect(tx, serverName, 'server rebuilt')),
     list: (filter) => listOverview(parts, filter),
     history: (userId) => listHistory(parts, userId),
+    staleSince: counts.since,
     async refreshMany(which) {
       const now = clock.now()
       const { lists, servers } = await store.transaction((tx) =>

@@ -25,8 +25,8 @@ export type SharedRooms = {
   localUsers(db: Db, userIds: readonly UserId[]): Promise<UserId[]>
   /** The other servers that have a user who shares a room with our `userId`. */
   servers(db: Db, userId: UserId): Promise<ServerName[]>
-  /** Whoever is in an encrypted room with our `userId`, of any server. */
-  inEncryptedRooms(db: Db, userId: UserId): Promise<UserId[]>
+  /** Whoever is in an encrypted room with our `userId`, of any server, and what they are called there. */
+  inEncryptedRooms(db: Db, userId: UserId): Promise<{ userId: UserId; displayName: string | null }[]>
   /** Which of `userIds` are in an encrypted room with one of our users who has been active since an epoch time (ms). */
   active(db: Db, userIds: readonly UserId[], since: number): Promise<Set<UserId>>
 }

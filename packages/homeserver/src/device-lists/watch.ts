@@ -2,12 +2,13 @@ import { serverNameOf, type UserId } from '../matrix/ids.ts'
 import { createWorkerLoop } from '../platform/worker-loop.ts'
 import { newestTransition, transitionsAfter } from '../storage/device-list-history.ts'
 import * as overview from '../storage/device-list-overview.ts'
+import { changedUsers } from '../storage/device-list-stream.ts'
 import { inParts } from '../storage/parts.ts'
 import type { EngineParts } from './ports.ts'
 import { type ListStatus, statusOf, UNTRACKED } from './status.ts'
 
 /** The state of one list as those who share an encrypted room with its owner see it. */
-type WatchedList = ListStatus & { user_id: UserId }
+type WatchedList = ListStatus & { user_id: UserId; display_name: string | null; stale_since: number | null }
 
 /** What is new to a watcher: lists that are in another state, and users with whom no encrypted room is shared any more. */
 type WatchNews = { lists: WatchedList[]; removed: UserId[] }
@@ -37,7 +38,7 @@ export function createWatch(parts: EngineParts): Watch {
   const { store, clock, log, sharedRooms, serverName } = parts
   /** Called with those whose lists have taken a step. */
   const watchers = new Set<(userIds: ReadonlySet<UserId>) => void>()
-  let seen: number | undefined
+  let seen: { step: number; position: number } | undefined
 
   const loop = createWorkerLoop({
     clock,
@@ -47,9 +48,13 @@ export function createWatch(parts: EngineParts): Watch {
         seen = undefined
         return { more: false, nextAt: null }
       }
-      const steps = seen === undefined ? [] : await transitionsAfter(store.db, seen, CHUNK)
-      seen = steps.at(-1)?.id ?? seen ?? (await newestTransition(store.db))
-      const userIds = new Set(steps.map((step) => step.user_id))
+      const position = await store.position()
+      seen ??= { step: await newestTransition(store.db), position }
+      const steps = await transitionsAfter(store.db, seen.step, CHUNK)
+      // An update without a gap changes a list, and is no step from one state to another.
+      const changed = position > seen.position ? await changedUsers(store.db, seen.position, position) : []
+      seen = { step: steps.at(-1)?.id ?? seen.step, position }
+      const userIds = new Set([...steps.map((step) => step.user_id), ...changed])
       if (userIds.size > 0) for (const watcher of [...watchers]) watcher(userIds)
       return { more: steps.length === CHUNK, nextAt: clock.now() + LOOK_MS }
     },
@@ -59,12 +64,16 @@ export function createWatch(parts: EngineParts): Watch {
     const company = (await sharedRooms.inEncryptedRooms(store.db, userId)).slice(0, MAX_SHOWN)
     const lists: WatchedList[] = []
     for (const some of inParts(company, CHUNK)) {
-      const rows = await overview.ledgerOverviews(store.db, some)
-      for (const one of some) {
+      const rows = await overview.ledgerOverviews(
+        store.db,
+        some.map((one) => one.userId),
+      )
+      for (const { userId: one, displayName } of some) {
         const row = rows.get(one)
         const ours = serverNameOf(one) === serverName
         const state = row ? statusOf(row) : ours ? { ...UNTRACKED, state: 'fresh' as const, attempts: 0 } : UNTRACKED
-        lists.push({ user_id: one, ...state })
+        const staleSince = row && state.state !== 'fresh' ? row.doubted_at : null
+        lists.push({ user_id: one, display_name: displayName, ...state, stale_since: staleSince })
       }
     }
     return lists

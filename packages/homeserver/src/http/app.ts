@@ -12,6 +12,7 @@ import { errorHandler } from './errors.ts'
 import { federationApi } from './federation-api/index.ts'
 import { type Routes, rememberRoutes } from './method-not-allowed.ts'
 import { opsApi } from './ops/index.ts'
+import { page } from './page.ts'
 import { createSpend, limitRates, type RateLimit } from './rate-limits.ts'
 
 /** Fastify with TypeBox: a route's schema gives the types of what the route reads. */
@@ -109,6 +110,7 @@ export async function createApp(ctx: Context): Promise<App> {
   await app.register(async (scope) => clientApi(scope as App, ctx))
   await app.register(async (scope) => federationApi(scope as App, ctx, spend))
   await app.register(async (scope) => opsApi(scope as App, ctx))
+  await app.register(async (scope) => page(scope as App, ctx))
   await app.ready()
   return app
 }

@@ -1,5 +1,6 @@
 import type { Generated } from 'kysely'
 import type { EventId, RoomId, ServerName, UserId } from '../matrix/ids.ts'
+import type { StaleCount } from './device-list-counts.ts'
 import type { EphemeralTables } from './ephemeral-tables.ts'
 import type { MediaTable } from './media.ts'
 import type { ReadingTables } from './reading-tables.ts'
@@ -66,6 +67,7 @@ export type Tables = RoomTables &
     device_list_changes: { position: number; user_id: UserId }
     device_list_notices: { position: number; requester: UserId; user_id: UserId }
     device_list_servers: { server_name: ServerName; suspected_at: number }
+    device_list_counts: StaleCount
     device_list_history: DeviceListHistoryTable
   }
 

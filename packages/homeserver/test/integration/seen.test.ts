@@ -57,6 +57,36 @@ async function adminOf({ servers }: AliceAndBob): Promise<TestClient> {
 }
 
 forEachDatabase((database) => {
+  test('operators are told how many lists were stale, every ten minutes', async () => {
+    const world = await encryptedFriends(database)
+    const { bob, far, advance, settle } = world
+    const root = await adminOf(world)
+    far.answerAlways({ endpoint: 'devices' }, answers.status(403))
+    bob.addDevice('LOST')
+    await far.sendEdus('hs1', [bob.addDevice('TABLET')])
+    await settle()
+    await advance(25 * 60_000)
+    const { body } = await root.request('GET', `${ADMIN}/device_list_counts?since=0`)
+    const counts = body.counts as { at: number; reason: string; age: number; count: number }[]
+    const now = world.clock.now()
+    assert.deepEqual(
+      counts.map(({ reason, count }) => [reason, count]),
+      [
+        ['', 0],
+        ['gap', 1],
+        ['gap', 1],
+        ['gap', 1],
+      ],
+    )
+    assert.ok(counts.slice(0, -1).every(({ at }, nth) => at % 600_000 === 0 && at === counts[0]!.at + nth * 600_000))
+    assert.deepEqual([counts.at(-1)!.at, counts.at(-1)!.age], [now, 2])
+    assert.deepEqual(body.age_bounds, [60_000, 600_000, 3_600_000, 86_400_000])
+    const later = await root.request('GET', `${ADMIN}/device_list_counts?since=${now - 600_000}`)
+    assert.equal(later.body.counts.length, 2)
+    const [alice] = [world.alice]
+    assert.equal((await alice.request('GET', `${ADMIN}/device_list_counts`)).status, 403)
+  })
+
   describe('everybody', () => {
     test('is shown the lists of those with whom they share encrypted rooms, and nobody else', async () => {
       const { alice, bob, far, servers, settle } = await encryptedFriends(database)

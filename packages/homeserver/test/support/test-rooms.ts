@@ -105,7 +105,8 @@ export function createTestRooms(): TestRooms {
       },
       // Every room is encrypted, and somebody is always about.
       async inEncryptedRooms(_db, userId) {
-        return [...company(userId)].filter((member) => member !== userId)
+        const others = [...company(userId)].filter((member) => member !== userId)
+        return others.map((member) => ({ userId: member, displayName: null }))
       },
       async active(_db, userIds) {
         return new Set(userIds)

@@ -2,6 +2,7 @@ import { type Static, Type } from 'typebox'
 import type { Context } from '../../context.ts'
 import { badJson, forbidden, invalidParam, notFound } from '../../matrix/errors.ts'
 import { isServerName, isUserId, type UserId } from '../../matrix/ids.ts'
+import { DOUBT_AGES } from '../../storage/device-list-counts.ts'
 import { destinationOverview } from '../../storage/device-list-figures.ts'
 import type { App } from '../app.ts'
 
@@ -36,6 +37,15 @@ function routes(app: App, ctx: Context): void {
     if (!found) throw notFound('There is no list of that user')
     return found
   })
+
+  app.get(
+    `${BASE}/device_list_counts`,
+    { schema: { querystring: Type.Object({ since: text }) } },
+    async ({ query }) => ({
+      counts: await deviceLists.staleSince(whole(query.since, 'since', 0, Number.MAX_SAFE_INTEGER)),
+      age_bounds: DOUBT_AGES,
+    }),
+  )
 
   app.post(
     `${BASE}/device_lists/:userId/refresh`,

@@ -11,6 +11,7 @@ import * as eighth from './0008-user-agents.ts'
 import * as ninth from './0009-media.ts'
 import * as tenth from './0010-device-list-watch.ts'
 import * as eleventh from './0011-account-moderation.ts'
+import * as twelfth from './0012-device-list-counts.ts'
 
 /** Forward only, in this order, never changed once released. */
 const migrations: Record<string, Migration> = {
@@ -25,6 +26,7 @@ const migrations: Record<string, Migration> = {
   '0009-media': ninth,
   '0010-device-list-watch': tenth,
   '0011-account-moderation': eleventh,
+  '0012-device-list-counts': twelfth,
 }
 
 /**

@@ -21,7 +21,7 @@ import { createKeyBackup } from './key-backup/key-backup.ts'
 import { parseServerName, type ServerName, type UserId } from './matrix/ids.ts'
 import { createMedia } from './media/media.ts'
 import { type Certificate, readCertificate, selfMadeCertificate } from './platform/certificate.ts'
-import { systemClock } from './platform/clock.ts'
+import { systemClock, watchedClock } from './platform/clock.ts'
 import { lockDataFolder } from './platform/data-folder.ts'
 import { createFileFolder } from './platform/file-folder.ts'
 import { createLogger } from './platform/logger.ts'
@@ -94,14 +94,16 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
   const { serverName, dataDir, rateLimits } = settings
   const certificates = settings.federationCaFile && (await readFile(settings.federationCaFile, 'utf8'))
   const network = createSystemNetwork({ certificates })
-  const platform: Platform = {
+  const outside: Platform = {
     clock: systemClock(),
     random: systemRandom(),
     network,
     log: overrides.platform?.log ?? createLogger({ level: settings.logLevel, format: settings.logFormat }),
     ...overrides.platform,
   }
-  const { clock, random, log } = platform
+  const { random, log } = outside
+  const clock = watchedClock(outside.clock)
+  const platform = { ...outside, clock }
   const folder = overrides.backend ? undefined : await lockDataFolder(dataDir)
   const backend =
     overrides.backend ??

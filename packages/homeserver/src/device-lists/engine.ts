@@ -1,5 +1,6 @@
 import type { Edu } from '../matrix/federation.ts'
 import { isServerName, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
+import type { WatchedClock } from '../platform/clock.ts'
 import { createWorkerLoop } from '../platform/worker-loop.ts'
 import type { StaleCount } from '../storage/device-list-counts.ts'
 import { addTransitions, trimTransitions } from '../storage/device-list-history.ts'
@@ -93,10 +94,13 @@ type Batch = { id: string; edus: Edu[]; delivered(tx: Tx): Promise<void> }
 
 /** @param wakeSender called with destinations that are owed updates of our users */
 export function createDeviceLists(
-  parts: EngineParts & { wakeSender: (destinations: readonly ServerName[]) => void },
+  parts: EngineParts & { clock: WatchedClock; wakeSender: (destinations: readonly ServerName[]) => void },
 ): DeviceLists {
   const { store, clock, sharedRooms, log, settings } = parts
-  const suspicion = createSuspicion(parts, { wake: (serverName) => resync.wake(serverName) })
+  const suspicion = createSuspicion(parts, {
+    wake: (serverName) => resync.wake(serverName),
+    look: () => resync.look(),
+  })
   const resync = createResync(parts, suspicion.suspect)
   const audit = createAudit(parts, resync)
   const watch = createWatch(parts)

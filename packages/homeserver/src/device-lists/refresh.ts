@@ -2,6 +2,7 @@ import { type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import { addWaiter } from '../storage/device-list-stream.ts'
 import * as waits from '../storage/device-list-waits.ts'
 import * as storage from '../storage/device-lists.ts'
+import { isLeased } from '../storage/leases.ts'
 import { sharedWindows } from '../storage/shared-limits.ts'
 import type { Tx } from '../storage/store.ts'
 import { raiseDoubt } from './doubts.ts'
@@ -69,8 +70,6 @@ export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow
     const age = clock.now() - (row.synced_at ?? 0)
     return row.wanted_gen === row.synced_gen && age >= 0 && age < settings.refreshCache
   }
-
-  const isLeased = (row: storage.LedgerRow) => (row.lease_until ?? 0) > clock.now()
 
   /** Answers a wish from the short-lived cache, and tells who is to be told; else makes it durable. */
   function askOrFind(userId: UserId, waiter: UserId | undefined): Promise<Wish | 'cached'> {
@@ -189,7 +188,7 @@ export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow
     const found = await askOrFind(userId, requester)
     if (found === 'cached') return { kind: 'accepted' }
     const { row, asked } = found
-    const heldBack = isLeased(row) ? undefined : await begin(asked, true)
+    const heldBack = isLeased(row.lease_until, clock.now()) ? undefined : await begin(asked, true)
     if (heldBack) return refusedNow(row, heldBack)
     const end = await ending(asked, settings.refreshWait)
     if (end === 'here' || end === 'pending') return { kind: 'accepted' }
@@ -204,7 +203,7 @@ export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow
     )
     const { retryAfterUntil } = await transport.backoffOf(row.server_name)
     if ((retryAfterUntil ?? 0) > clock.now()) return { userId, outcome: 'failed', detail: 'the server asked to wait' }
-    if (!isLeased(row)) await resync.fetchNow(userId, row.server_name, { insist: true })
+    if (!isLeased(row.lease_until, clock.now())) await resync.fetchNow(userId, row.server_name, { insist: true })
     const end = await ending(asked, settings.fetchTimeout)
     if (end === 'here') return { userId, outcome: 'fresh' }
     if (end === 'pending') return { userId, outcome: 'pending' }
@@ -228,7 +227,7 @@ export function createRefresh(parts: EngineParts, resync: Pick<Resync, 'fetchNow
           const { row, asked } = found
           // A list that failed lately rests until it is due: what is known is the answer for now.
           const rests = row.tracked === 1 && row.next_attempt_at > clock.now()
-          if (!isLeased(row) && (rests || (await begin(asked, false)))) return
+          if (!isLeased(row.lease_until, clock.now()) && (rests || (await begin(asked, false)))) return
           if ((await ending(asked, waitMs)) === 'here') here.add(userId)
         }),
       )

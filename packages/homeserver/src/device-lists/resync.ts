@@ -28,6 +28,8 @@ export type Resync = {
   stop(): Promise<void>
   /** A hint that lists of this server have become due. */
   wake(serverName: ServerName): void
+  /** A hint that lists of any server have. */
+  look(): void
   /**
    * Begins the fetch of one stale list now, whatever its wait, unless one is under way. The ledger tells the end.
    * @returns whether this call began it
@@ -198,6 +200,7 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
       waiting.add(serverName)
       openLane(serverName)
     },
+    look: loop.wake,
     async fetchNow(userId, serverName, manner) {
       waiting.add(serverName)
       const lanes = takeLane(serverName)

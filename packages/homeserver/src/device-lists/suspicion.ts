@@ -1,6 +1,7 @@
 import type { ServerName, UserId } from '../matrix/ids.ts'
+import type { WatchedClock } from '../platform/clock.ts'
 import { createWorkerLoop, type WorkerLoop } from '../platform/worker-loop.ts'
-import { bringWaitsForward } from '../storage/clock-jumps.ts'
+import { bringWaitsForward, takeSetBack } from '../storage/clock-jumps.ts'
 import { doubtTracked, lastAlive, noteAlive, takeSuspicion } from '../storage/device-list-suspicion.ts'
 import type { Tx } from '../storage/store.ts'
 import type { DoubtReason } from './decide.ts'
@@ -11,6 +12,10 @@ import type { Resync } from './resync.ts'
 const ALIVE_INTERVAL_MS = 60_000
 /** The clock is looked at this often, to see whether it was set back (ms). */
 const CLOCK_LOOK_MS = 10_000
+/** A clock that is set back by less than this is let be: another machine's may be behind by as much (ms). */
+const SET_BACK_MS = 5_000
+/** Processes that notice the same do so within this time (ms). */
+const SET_RIGHT_EVERY_MS = 30_000
 
 export type Suspicion = {
   /**
@@ -28,27 +33,33 @@ export type Suspicion = {
 }
 
 /** What makes all lists of a server doubtful at once. */
-export function createSuspicion(parts: EngineParts, resync: Pick<Resync, 'wake'>): Suspicion {
+export function createSuspicion(
+  parts: EngineParts & { clock: WatchedClock },
+  resync: Pick<Resync, 'wake' | 'look'>,
+): Suspicion {
   const { store, clock, log, settings } = parts
   const longest = settings.silenceSuspect
-  let lookedAt = Number.NEGATIVE_INFINITY
   let notedAt = Number.NEGATIVE_INFINITY
 
-  /** What waits is set right by the process that finds the later time in the database: of several, another may have done it. */
-  async function setRight(tx: Tx, now: number, last: number | undefined): Promise<void> {
-    if (last === undefined || last <= now) return
-    const byMs = Math.max(last, lookedAt) - now
+  /** Of several processes, which all notice it, one sets right what waits. @param latest what the clock has shown (epoch ms) */
+  async function setRight(tx: Tx, now: number, latest: number): Promise<void> {
+    const byMs = latest - now
+    if (byMs < SET_BACK_MS) return
+    if (store.dialect === 'postgres' && !(await takeSetBack(tx.db, now, now - SET_RIGHT_EVERY_MS))) return
     log.warn({ byMs }, 'the clock was set back')
     await bringWaitsForward(tx.db, now, byMs)
+    tx.afterCommit(resync.look)
   }
 
-  async function noteClock(now: number): Promise<void> {
-    const wentBack = now < lookedAt
+  async function noteClock(): Promise<void> {
+    const now = clock.now()
+    const wentBack = clock.latest() - now >= SET_BACK_MS
     if (!wentBack && now - notedAt < ALIVE_INTERVAL_MS) return
     await store.transaction(async (tx) => {
-      if (wentBack) await setRight(tx, now, await lastAlive(tx.db))
+      await setRight(tx, now, clock.latest())
       await noteAlive(tx.db, now)
     })
+    if (wentBack) clock.forget()
     notedAt = now
   }
 
@@ -67,7 +78,7 @@ export function createSuspicion(parts: EngineParts, resync: Pick<Resync, 'wake'>
         const last = await lastAlive(tx.db)
         if (last !== undefined && longest > 0 && now - last > longest)
           await doubtTracked(tx.db, { reason: 'we were away', now })
-        await setRight(tx, now, last)
+        if (last !== undefined) await setRight(tx, now, last)
         await noteAlive(tx.db, now)
         return last === undefined ? undefined : now - last
       })
@@ -80,10 +91,8 @@ export function createSuspicion(parts: EngineParts, resync: Pick<Resync, 'wake'>
       clock,
       onError: (error) => log.error({ err: error }, 'noting that this server is up failed'),
       async pass() {
-        const now = clock.now()
-        await noteClock(now)
-        lookedAt = now
-        return { more: false, nextAt: now + CLOCK_LOOK_MS }
+        await noteClock()
+        return { more: false, nextAt: clock.now() + CLOCK_LOOK_MS }
       },
     }),
   }

@@ -355,6 +355,18 @@ forEachDatabase((database) => {
     }
   })
 
+  test('a clock that is set back makes a destination rest for no longer', async () => {
+    queue.add(FAR, 1)
+    answer = () => textResponse(404, '')
+    const sender = start()
+    await clock.advance(60_000)
+    answer = () => jsonResponse(200, {})
+    clock.set(clock.now() - 3_600_000)
+    await clock.advance(120_000)
+    assert.deepEqual(queue.left(), [])
+    await sender.stop()
+  })
+
   test('all of a transaction is taken off the queues together, or nothing', async () => {
     const second = createQueue()
     let broken = true

@@ -74,7 +74,7 @@ export function createSender(parts: {
   const running = new Set<Promise<void>>()
   const stopping = new AbortController()
   // Of this process: another one, which takes the destination over, finds out for itself.
-  const refusals = createBoundedCache<ServerName, { count: number; until: number }>(10_000)
+  const refusals = createBoundedCache<ServerName, { count: number; from: number; until: number }>(10_000)
 
   // Looks for what is queued at the start, and for destinations whose wait is over.
   const loop = createWorkerLoop({
@@ -106,8 +106,7 @@ export function createSender(parts: {
     const work = drain(destination, now)
       .catch((error: unknown) => {
         log.error({ err: error, destination }, 'sending failed')
-        const { count } = refusals.get(destination) ?? { count: 0 }
-        refusals.set(destination, { count, until: clock.now() + PAUSE_AFTER_ERROR_MS })
+        rest(destination, refusals.get(destination)?.count ?? 0, PAUSE_AFTER_ERROR_MS)
       })
       .finally(() => {
         running.delete(work)
@@ -134,14 +133,24 @@ export function createSender(parts: {
   async function sendLeased(destination: ServerName): Promise<'delivered' | 'empty' | 'failed'> {
     const sent = await leases.hold(destination, () => sendNext(destination))
     if (sent !== 'elsewhere') return sent
-    const { count } = refusals.get(destination) ?? { count: 0 }
-    refusals.set(destination, { count, until: clock.now() + LEASED_ELSEWHERE_MS })
+    rest(destination, refusals.get(destination)?.count ?? 0, LEASED_ELSEWHERE_MS)
     return 'failed'
   }
 
   async function restsUntil(destination: ServerName): Promise<number> {
     const { nextAttemptAt, retryAfterUntil } = await destinations.backoffOf(destination)
-    return Math.max(nextAttemptAt ?? 0, retryAfterUntil ?? 0, refusals.get(destination)?.until ?? 0)
+    return Math.max(nextAttemptAt ?? 0, retryAfterUntil ?? 0, refusedUntil(destination))
+  }
+
+  function rest(destination: ServerName, count: number, forMs: number): void {
+    const from = clock.now()
+    refusals.set(destination, { count, from, until: from + forMs })
+  }
+
+  /** A rest that has yet to begin is one of before the clock was set back: nobody can tell how much of it is left. */
+  function refusedUntil(destination: ServerName): number {
+    const refusal = refusals.get(destination)
+    return refusal && refusal.from <= clock.now() ? refusal.until : 0
   }
 
   async function sendNext(destination: ServerName): Promise<'delivered' | 'empty' | 'failed'> {
@@ -203,7 +212,7 @@ export function createSender(parts: {
       refusals.delete(destination)
       return 'drop'
     }
-    refusals.set(destination, { count, until: clock.now() + backoffDelay(REFUSED_BACKOFF, count, random.fraction()) })
+    rest(destination, count, backoffDelay(REFUSED_BACKOFF, count, random.fraction()))
     return 'failed'
   }
 

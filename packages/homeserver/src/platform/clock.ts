@@ -27,6 +27,29 @@ export function systemClock(): Clock {
   }
 }
 
+/** A clock that knows the latest time it has shown, by which it can be told that it was set back. */
+export type WatchedClock = Clock & {
+  /** The latest time it has shown since it was built, or since `forget` (epoch ms). */
+  latest(): number
+  forget(): void
+}
+
+export function watchedClock({ now, after }: Clock): WatchedClock {
+  let latest = Number.NEGATIVE_INFINITY
+  return {
+    after,
+    now() {
+      const at = now()
+      if (at > latest) latest = at
+      return at
+    },
+    latest: () => latest,
+    forget() {
+      latest = now()
+    },
+  }
+}
+
 /**
  * Resolves after `delayMs` milliseconds, or as soon as `signal` is aborted.
  * @returns `true` if the time has passed, `false` if the signal came first

@@ -32,3 +32,25 @@ export async function bringWaitsForward(db: Db, now: number, byMs: number): Prom
     .where('retry_after_until', '>', now)
     .execute()
 }
+
+/**
+ * Takes the one chance in a while to set right what waits.
+ * @param since the last one must lie before this (epoch ms), or in the future
+ * @returns whether the caller got it
+ */
+export async function takeSetBack(db: Db, now: number, since: number): Promise<boolean> {
+  const row = { name: 'clock_set_back_at', value: String(now) }
+  const at = sql`cast(server_info.value as bigint)`
+  const taken = await db
+    .insertInto('server_info')
+    .values(row)
+    .onConflict((conflict) =>
+      conflict
+        .column('name')
+        .doUpdateSet({ value: row.value })
+        .where(sql<boolean>`(${at} < ${since} or ${at} > ${now})`),
+    )
+    .returning('name')
+    .executeTakeFirst()
+  return taken !== undefined
+}

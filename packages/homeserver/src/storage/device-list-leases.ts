@@ -1,8 +1,12 @@
+import { sql } from 'kysely'
 import type { ServerName, UserId } from '../matrix/ids.ts'
-import { isStale, isUnleased, type LedgerRow } from './device-lists.ts'
+import { isStale, type LedgerRow } from './device-lists.ts'
 import { isPostgres } from './dialect.ts'
+import { isLeasedIn } from './leases.ts'
 import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
+
+const isUnleased = (now: number) => sql<boolean>`not ${isLeasedIn('lease_until', now)}`
 
 type Claim = { now: number; leaseUntil: number }
 

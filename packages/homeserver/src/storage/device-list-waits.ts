@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { ServerName, UserId } from '../matrix/ids.ts'
 import { isStale, PARKED } from './device-lists.ts'
+import { isLeasedIn } from './leases.ts'
 import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 
@@ -43,7 +44,7 @@ const selectDue = prepared<
     .leftJoin('destinations', 'destinations.server_name', 'device_lists.server_name')
     .select('device_lists.server_name')
     .select(
-      sql<number>`min(case when lease_until > ${value('now')} and lease_until > device_lists.next_attempt_at
+      sql<number>`min(case when ${isLeasedIn('lease_until', value('now'))} and lease_until > device_lists.next_attempt_at
         then lease_until else device_lists.next_attempt_at end)`.as('list_due'),
     )
     .select(sql<number | null>`max(destinations.next_attempt_at)`.as('server_due'))

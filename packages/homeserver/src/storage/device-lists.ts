@@ -14,7 +14,6 @@ export type SnapshotRow = Selectable<DeviceListSnapshotsTable>
 export const PARKED = 9_000_000_000_000_000
 
 export const isStale = sql<boolean>`wanted_gen > synced_gen`
-export const isUnleased = (now: number) => sql<boolean>`(lease_until is null or lease_until <= ${now})`
 
 const selectRow = prepared<{ userId: UserId }, LedgerRow>((db, value) =>
   db.selectFrom('device_lists').selectAll().where('user_id', '=', value('userId')),
@@ -225,7 +224,7 @@ export async function forgetUntracked(db: Db, before: number): Promise<void> {
     .select('device_lists.user_id')
     .where('tracked', '=', 0)
     .where(sql<boolean>`coalesce(synced_at, doubted_at, 0) < ${before}`)
-    .where(isUnleased(before))
+    .where(sql<boolean>`(lease_until is null or lease_until <= ${before})`)
     .where(({ not, exists, selectFrom }) =>
       not(
         exists(

@@ -1,4 +1,5 @@
 import type { ServerName } from '../matrix/ids.ts'
+import { isLeasedIn } from './leases.ts'
 import type { Db } from './store.ts'
 
 /** Claims or prolongs a destination for one process. Times in epoch ms. @returns whether it has it now */
@@ -15,7 +16,9 @@ export async function claimDestination(
       conflict
         .column('destination')
         .doUpdateSet({ holder, until })
-        .where((eb) => eb.or([eb('sender_leases.holder', '=', holder), eb('sender_leases.until', '<=', now)])),
+        .where((eb) =>
+          eb.or([eb('sender_leases.holder', '=', holder), eb.not(isLeasedIn('sender_leases.until', now))]),
+        ),
     )
     .returning('holder')
     .execute()

@@ -442,6 +442,19 @@ forEachDatabase((database) => {
     await until(hearsOf(alice, bob), 700_000)
   })
 
+  test('what a process that was killed held is taken over, though the clock was set back since', async () => {
+    const { alice, bob, far, servers, clock, settle, until } = await friends(database)
+    far.answerNext(DEVICES, () => new Promise<never>(() => {}))
+    bob.addDevice('LOST')
+    await far.sendEdus('hs1', [bob.addDevice('TABLET')])
+    await settle()
+    await servers.hs1.kill()
+    clock.set(clock.now() - 3_600_000)
+    await servers.hs1.start()
+    await until(hearsOf(alice, bob), 120_000)
+    assert.deepEqual(await devicesSeenBy(alice, bob), ['LOST', 'PHONE', 'TABLET'])
+  })
+
   test('scenario 42: a clock that jumps an hour either way loses nothing and causes no storm', async () => {
     const { alice, bob, far, clock, until } = await friends(database)
     for (const jumpMs of [3_600_000, -3_600_000]) {
@@ -450,7 +463,7 @@ forEachDatabase((database) => {
       bob.addDevice(`LOST${jumpMs}`)
       await far.sendEdus('hs1', [bob.addDevice(`NEW${jumpMs}`)])
       clock.set(clock.now() + jumpMs)
-      await until(hearsOf(alice, bob), 2 * 3_600_000)
+      await until(hearsOf(alice, bob), 60_000)
       assert.ok(far.gets(bob) - before <= 6, `${far.gets(bob) - before}`)
     }
   })

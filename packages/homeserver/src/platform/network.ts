@@ -29,7 +29,7 @@ export type HttpRequest = {
 export type HttpResponse = { status: number; headers: Record<string, string>; body: Buffer }
 
 /** @throws {NetworkError} when there is no complete answer */
-export type HttpFetch = (request: HttpRequest) => Promise<HttpResponse>
+type HttpFetch = (request: HttpRequest) => Promise<HttpResponse>
 
 export type SrvRecord = { name: string; port: number; priority: number; weight: number }
 

@@ -2,20 +2,30 @@ import { snapshotOf } from '../../src/device-lists/lists.ts'
 import type { UserId } from '../../src/matrix/ids.ts'
 import { listStates, snapshotRows } from '../../src/storage/device-lists.ts'
 import { serverOf } from './company.ts'
-import type { Simulation } from './simulation.ts'
+import { AUDIT_INTERVAL_MS, type Simulation } from './simulation.ts'
 import { type Content, contentOf, isSame } from './truth.ts'
+import type { WatchingClient } from './watching-client.ts'
+
+/** After the faults have ended, everything is right within this time (ms): an audit, or the longest wait between two retries. */
+export const BOUND_MS = AUDIT_INTERVAL_MS + 2 * 60_000
 
 /** What servers have of lists, and whether it is right. */
 export type Check = {
-  /** No list that a server calls fresh may be wrong. @throws otherwise */
+  /**
+   * No list that a server calls fresh may be wrong; one whose change nobody told it of may, for as long as an audit takes.
+   * @throws otherwise
+   */
   freshOnesAreTrue(): Promise<void>
+  /** A client that has just looked for news believes what its server has, or knows that it does not know. @throws otherwise */
+  isUpToDate(client: WatchingClient): Promise<void>
   /** @returns what is not as it should be in the end, in words: lists that differ from the truth, clients that do not know */
   whatIsWrong(): Promise<string[]>
 }
 
 type Kept = { userId: string; fresh: boolean; content: Content | undefined }
 
-export function createCheck({ plan, net, company, truths, clients }: Simulation): Check {
+export function createCheck(run: Simulation): Check {
+  const { plan, net, company, truths, clients } = run
   /** Digests by text: most lists stay as they are from one look to the next. */
   const contents = new Map<string, Content>()
 
@@ -58,7 +68,26 @@ export function createCheck({ plan, net, company, truths, clients }: Simulation)
           if (!fresh || !isKnown(userId)) continue
           const problem = content ? truths.get(userId)!.problemOf(name, content) : 'there is no list'
           if (problem) throw new Error(`${name} calls the list of ${userId} fresh, and ${problem}`)
+          const since = truths.get(userId)!.outdatedSince(content!)
+          if (since !== undefined && run.elapsed() - since > BOUND_MS)
+            throw new Error(`${name} calls the list of ${userId} fresh, and it has been out of date since ${since}`)
         }
+      }
+    },
+    async isUpToDate(client) {
+      const name = serverOf(client.userId)
+      const position = () => net.servers[name]!.look(({ ctx: { store } }) => store.position())
+      // The first look takes in all that there is; if nothing has happened until the end of the second, nothing is on its way.
+      await run.look(client)
+      if (client.isBusy() || !net.servers[name]!.isRunning()) return
+      const before = await position()
+      await run.look(client)
+      if (client.isBusy() || !net.servers[name]!.isRunning() || (await position()) !== before) return
+      const theirs = company.of(client.userId)
+      for (const { userId, content } of await listsOf(name)) {
+        const known = client.keysOf(userId)
+        if (!theirs.has(userId) || !known || !content || isSame(known, content)) continue
+        throw new Error(`${client.userId} was not told that ${name} has another list of ${userId}`)
       }
     },
     async whatIsWrong() {
@@ -69,7 +98,10 @@ export function createCheck({ plan, net, company, truths, clients }: Simulation)
           return [`${client.userId} ${known ? 'believes wrong keys of' : 'has no keys of'} ${userId}`]
         }),
       )
-      return [...(await Promise.all(running().map(wrongLists))).flat(), ...ofClients]
+      const owed = clients.flatMap((client) =>
+        client.owed().map((userId) => `${client.userId} was never told how its refresh ended: ${userId}`),
+      )
+      return [...(await Promise.all(running().map(wrongLists))).flat(), ...ofClients, ...owed]
     },
   }
 }

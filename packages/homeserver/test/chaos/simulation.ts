@@ -21,6 +21,12 @@ export type Simulation = {
   company: Company
   truths: ReadonlyMap<string, Truth>
   clients: readonly WatchingClient[]
+  /** Lets time pass. */
+  pass(ms: number): Promise<void>
+  /** How much has passed (ms), whatever clocks show. */
+  elapsed(): number
+  /** Lets one client look for news, as far as that needs no time. */
+  look(client: WatchingClient): Promise<void>
   /** Does one step of the plan, and lets whatever can go on go on. */
   take(step: Step): Promise<void>
   /** All faults end: nothing goes wrong from now on, and who is down starts. */
@@ -38,7 +44,6 @@ export type Simulation = {
 
 /** Audits come so often (ms); no list may be wrong for longer, whatever was lost. */
 export const AUDIT_INTERVAL_MS = 10 * 60_000
-const REFRESH = '/_matrix/client/unstable/org.matrix.msc2638/user'
 
 /** Sets everything up that the plan names, with nothing wrong yet. */
 export async function createSimulation(plan: Plan, database: TestDatabase): Promise<Simulation> {
@@ -50,6 +55,7 @@ export async function createSimulation(plan: Plan, database: TestDatabase): Prom
     settings: { deviceLists: { auditInterval: AUDIT_INTERVAL_MS, silenceSuspect: plan.silenceSuspect } },
   })
   const bugs: unknown[] = []
+  let elapsed = 0
   const random = createSeededRandom(`${plan.seed} owners`)
   const company = createCompany(plan.rooms)
   const truths = new Map(plan.users.map((userId) => [userId, createTruth()]))
@@ -58,6 +64,7 @@ export async function createSimulation(plan: Plan, database: TestDatabase): Prom
   const owners = new Map<string, Owner>()
   const clients = new Map<string, WatchingClient>()
   const clientOf = new Map<string, TestClient>()
+  let unmet: { member: string; others: readonly string[] }[] = []
   const held = new Map<string, { release(): void }>()
   const onBug = (error: unknown) => void bugs.push(error)
 
@@ -76,6 +83,8 @@ export async function createSimulation(plan: Plan, database: TestDatabase): Prom
     } else {
       const server = net.servers[name]!
       const client = await server.register(localpart)
+      // From its first sync on it hears of what changes.
+      await client.sync()
       owners.set(userId, localOwner(server, client, random))
       clients.set(userId, createWatchingClient(client, server.isRunning))
       clientOf.set(userId, client)
@@ -116,7 +125,7 @@ export async function createSimulation(plan: Plan, database: TestDatabase): Prom
 
   async function record(userId: string): Promise<void> {
     const list = await owners.get(userId)!.list()
-    if (list) truths.get(userId)!.record(list)
+    if (list) truths.get(userId)!.record(list, elapsed)
   }
 
   /** Without waiting: it may need time to pass. */
@@ -142,13 +151,21 @@ export async function createSimulation(plan: Plan, database: TestDatabase): Prom
     await rooms[room]![kind](user)
     if (kind === 'leave') return
     const members = company.members(room)
-    for (const member of members) clients.get(member)?.met(member === user ? members : [user])
+    for (const member of members) meet(member, member === user ? members : [user])
+  }
+
+  /** A server that is down, or died of it, takes the news in when it starts: true rooms tell its clients then. */
+  function meet(member: string, others: readonly string[]): void {
+    clients.get(member)?.met(others)
+    if (net.servers[serverOf(member)]?.isRunning() === false) unmet.push({ member, others })
   }
 
   async function start(name: string): Promise<void> {
     const server = net.servers[name]!
     if (server.isRunning()) return
     await server.start()
+    for (const { member, others } of unmet) if (serverOf(member) === name) clients.get(member)!.met(others)
+    unmet = unmet.filter(({ member }) => serverOf(member) !== name)
     for (const userId of plan.users) if (serverOf(userId) === name) await record(userId)
   }
 
@@ -205,9 +222,7 @@ export async function createSimulation(plan: Plan, database: TestDatabase): Prom
       case 'jump':
         return net.clock.set(net.clock.now() + step.ms)
       case 'refresh':
-        return begin(
-          clientOf.get(step.user)!.request('POST', `${REFRESH}/${encodeURIComponent(step.target)}/devices/refresh`),
-        )
+        return begin(clients.get(step.user)!.refresh(step.target))
       case 'look':
         return begin(clients.get(step.user)!.look())
     }
@@ -219,6 +234,17 @@ export async function createSimulation(plan: Plan, database: TestDatabase): Prom
     company,
     truths,
     clients: [...clients.values()],
+    elapsed: () => elapsed,
+    async pass(ms) {
+      await net.advance(ms)
+      elapsed += ms
+      sends.note()
+    },
+    async look(client) {
+      begin(client.look())
+      await net.settle()
+      sends.note()
+    },
     async take(step) {
       await act(step)
       await net.settle()

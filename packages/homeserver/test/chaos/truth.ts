@@ -4,15 +4,15 @@ import { digestOf, type Snapshot } from '../../src/device-lists/snapshot.ts'
 export type Content = { devices: string; signing: string }
 
 /** A list as its owner had it once. A server that is rebuilt begins a new epoch, in which stream IDs count anew. */
-type Version = Content & { streamId: number; epoch: number }
+type Version = Content & { streamId: number; epoch: number; at: number }
 
 /** What one server must know at least, as places in the owner's history. */
 type Floor = { devices: number; signing: number }
 
 /** What is true of one user's list, and was. */
 export type Truth = {
-  /** The list as it is now. Each change has to be recorded, in order. */
-  record(list: Snapshot): void
+  /** The list as it is now. Each change has to be recorded, in order. @param at when it came to be so (ms since the run began) */
+  record(list: Snapshot, at?: number): void
   /** From now on stream IDs count anew. */
   beginEpoch(): void
   epoch(): number
@@ -26,6 +26,8 @@ export type Truth = {
    * @returns in words how it is wrong
    */
   problemOf(server: string, seen: Content): string | undefined
+  /** Since when a list has been out of date (ms since the run began); `undefined` if it is as it is now, or never was so. */
+  outdatedSince(seen: Content): number | undefined
 }
 
 export function contentOf(list: Pick<Snapshot, 'deviceKeys' | 'masterKey' | 'selfSigningKey'>): Content {
@@ -52,11 +54,11 @@ export function createTruth(): Truth {
   }
 
   return {
-    record(list) {
+    record(list, at = 0) {
       const content = contentOf(list)
       const last = history.at(-1)
       if (last && last.streamId === list.streamId && last.epoch === epoch && isSame(last, content)) return
-      history.push({ ...content, streamId: list.streamId, epoch })
+      history.push({ ...content, streamId: list.streamId, epoch, at })
     },
     beginEpoch: () => void epoch++,
     epoch: () => epoch,
@@ -80,6 +82,12 @@ export function createTruth(): Truth {
         else return `its ${part} were never true`
       }
       return undefined
+    },
+    outdatedSince(seen) {
+      const place = (['devices', 'signing'] as const).map((part) =>
+        history.findLastIndex((version) => version[part] === seen[part]),
+      )
+      return history[Math.min(...place) + 1]?.at
     },
   }
 }

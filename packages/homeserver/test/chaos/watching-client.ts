@@ -14,15 +14,25 @@ export type WatchingClient = {
   look(): Promise<void>
   /** What it believes; `undefined` while it knows that it does not know. */
   keysOf(userId: string): Content | undefined
+  /** Whether a look has yet to end. */
+  isBusy(): boolean
+  /** Asks for a list to be fetched again (MSC2638). Where that is accepted, or a retry promised, it is owed word of it. */
+  refresh(userId: string): Promise<void>
+  /** Of whom it is owed word. */
+  owed(): string[]
 }
 
 const QUERY_WAIT_MS = 5_000
+const REFRESH = '/_matrix/client/unstable/org.matrix.msc2638/user'
 
 /** @param isUp whether its server runs; what one answers that is being stopped counts for nothing */
 export function createWatchingClient(client: TestClient, isUp: () => boolean): WatchingClient {
   const keys = new Map<string, Content>()
   /** Which mark of all made somebody outdated last. */
   const outdated = new Map<string, number>()
+  /** How often a sync has told of somebody. */
+  const told = new Map<string, number>()
+  const owed = new Set<string>()
   let marks = 0
   let busy = false
 
@@ -32,7 +42,12 @@ export function createWatchingClient(client: TestClient, isUp: () => boolean): W
 
   async function sync(): Promise<void> {
     const { device_lists: lists = {} } = await client.sync()
-    mark(lists.changed ?? [])
+    const changed: string[] = lists.changed ?? []
+    mark(changed)
+    for (const userId of changed) {
+      told.set(userId, (told.get(userId) ?? 0) + 1)
+      owed.delete(userId)
+    }
   }
 
   async function query(): Promise<void> {
@@ -66,6 +81,14 @@ export function createWatchingClient(client: TestClient, isUp: () => boolean): W
       } finally {
         busy = false
       }
+    },
+    isBusy: () => busy,
+    owed: () => [...owed],
+    async refresh(userId) {
+      const before = told.get(userId)
+      const { status, body } = await client.request('POST', `${REFRESH}/${encodeURIComponent(userId)}/devices/refresh`)
+      const promised = status === 202 || body['org.matrix.msc2638.retry_scheduled'] === true
+      if (promised && told.get(userId) === before) owed.add(userId)
     },
     keysOf: (userId) => (outdated.has(userId) ? undefined : keys.get(userId)),
   }

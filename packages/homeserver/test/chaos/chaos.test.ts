@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { onSqlite } from '../support/databases.ts'
+import { crashAt } from './crashes.ts'
 import { planRun, type Size, sizeOf } from './plan.ts'
 import { runSeed } from './run-seed.ts'
 import { contentOf, createTruth } from './truth.ts'
@@ -16,6 +17,17 @@ onSqlite((database) => {
       assert.ok(rightAfterMs >= 0)
     })
   }
+
+  test('a server that dies at one of its calls to the database makes good for it when it starts', async (context) => {
+    for (const moment of ['before', 'after'] as const) {
+      let died = true
+      for (let calls = 0; died; calls += 197) {
+        await context.test(`${moment} call ${calls}`, async () => {
+          died = await crashAt(database, calls, moment)
+        })
+      }
+    }
+  })
 
   test('the same seed does exactly the same again', async () => {
     const [first, again] = [await runSeed(4, database, { size: TINY }), await runSeed(4, database, { size: TINY })]

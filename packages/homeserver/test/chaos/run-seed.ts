@@ -17,6 +17,7 @@ export type Report = {
   steps: number
   users: number
   requests: number
+  restarts: number
   rightAfterMs: number
   /** Of all requests that servers made of each other, with the times and the answers: the same seed has the same one. */
   digest: string
@@ -75,6 +76,7 @@ export async function runPlan(
       steps: plan.steps.length,
       users: plan.users.length,
       requests: requests.length,
+      restarts: run.restarts(),
       rightAfterMs,
       digest: createHash('sha256').update(JSON.stringify(requests)).digest('base64url'),
     }

@@ -6,12 +6,15 @@ import { globalSetup, globalTeardown } from '../support/global-setup.ts'
 
 // npm run chaos -- [--seeds 200] [--from 1] [--jobs 2] [--postgres]
 // npm run chaos -- --seed 17 [--trace] [--postgres]
+// npm run chaos -- --crashes [--every 1] [--postgres]     one story, with a death at each call to the database
 
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '20' },
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
+    crashes: { type: 'boolean', default: false },
+    every: { type: 'string', default: '1' },
     jobs: { type: 'string', default: '2' },
     postgres: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
@@ -51,9 +54,21 @@ async function work(): Promise<void> {
   }
 }
 
+async function runSeeds(): Promise<void> {
+  await Promise.all(Array.from({ length: Number(values.jobs) }, work))
+  console.log(`${last - first + 1 - failed.length} of ${last - first + 1} seeds pass`)
+  for (const seed of failed)
+    console.log(`again: npm run chaos -- --seed ${seed}${values.postgres ? ' --postgres' : ''}`)
+  process.exitCode = failed.length === 0 ? 0 : 1
+}
+
+async function runCrashes(): Promise<void> {
+  const crashes = fileURLToPath(new URL('./crash-process.ts', import.meta.url))
+  const child = fork(crashes, [values.every, ...(values.postgres ? ['--postgres'] : [])])
+  const [code] = await once(child, 'close')
+  process.exitCode = code ?? 1
+}
+
 if (values.postgres) await globalSetup()
-await Promise.all(Array.from({ length: Number(values.jobs) }, work))
+await (values.crashes ? runCrashes() : runSeeds())
 if (values.postgres) await globalTeardown()
-console.log(`${last - first + 1 - failed.length} of ${last - first + 1} seeds pass`)
-for (const seed of failed) console.log(`again: npm run chaos -- --seed ${seed}${values.postgres ? ' --postgres' : ''}`)
-process.exitCode = failed.length === 0 ? 0 : 1

@@ -35,6 +35,8 @@ export type Simulation = {
   lookAll(): void
   /** Asks a server for the keys of all with whom its users share a room. @throws if it names a failure */
   askForAll(name: string): Promise<void>
+  /** How often a server was started that was down. */
+  restarts(): number
   /** Remote transactions of which it is not yet known whether they were taken. */
   isQuiet(): boolean
   /** @throws whatever has failed that is no failure of the network, and what servers complained of in their logs */
@@ -56,6 +58,7 @@ export async function createSimulation(plan: Plan, database: TestDatabase): Prom
   })
   const bugs: unknown[] = []
   let elapsed = 0
+  let restarts = 0
   const random = createSeededRandom(`${plan.seed} owners`)
   const company = createCompany(plan.rooms)
   const truths = new Map(plan.users.map((userId) => [userId, createTruth()]))
@@ -164,6 +167,7 @@ export async function createSimulation(plan: Plan, database: TestDatabase): Prom
     const server = net.servers[name]!
     if (server.isRunning()) return
     await server.start()
+    restarts++
     for (const { member, others } of unmet) if (serverOf(member) === name) clients.get(member)!.met(others)
     unmet = unmet.filter(({ member }) => serverOf(member) !== name)
     for (const userId of plan.users) if (serverOf(userId) === name) await record(userId)
@@ -271,6 +275,7 @@ export async function createSimulation(plan: Plan, database: TestDatabase): Prom
       if (Object.keys(body.failures ?? {}).length > 0)
         throw new Error(`${name} names failures when all lists are right`)
     },
+    restarts: () => restarts,
     isQuiet: () => [...senders.values()].every((sender) => sender.isIdle()),
     throwBugs() {
       log.throwFirst()

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { UserId } from '../../src/matrix/ids.ts'
 import { forEachDatabase, type TestDatabase } from '../support/databases.ts'
 import * as answers from '../support/remote-answers.ts'
 import type { RemoteUser } from '../support/remote-user.ts'
-import type { TestClient } from '../support/test-client.ts'
+import { confirmation, type TestClient } from '../support/test-client.ts'
 import { testNetwork } from '../support/test-network.ts'
 import { testRoom } from '../support/test-room.ts'
 import { type AliceAndBob, changedFor, devicesSeenBy, friends, hearsOf, queryKeys, strangers } from './alice-and-bob.ts'
@@ -129,6 +130,25 @@ forEachDatabase((database) => {
         assert.deepEqual(await seen(), [device(bob), device(second)].sort())
       })
     }
+
+    test('scenario 24: the last of ours closes her account, bob changes, another of ours meets him: fetched', async () => {
+      const { servers, alice, bob, room, join, gets, settle, advance } = await twoServers(database)
+      assert.equal((await join()).status, 200)
+      await settle()
+      const auth = confirmation(alice)
+      assert.equal((await alice.request('POST', '/account/deactivate', { auth })).status, 200)
+      await advance(30_000)
+      const before = gets()
+      const second = await bob.login('SECOND')
+      await advance(30_000)
+      assert.equal(gets(), before)
+      const carol = await servers.hs1.register('carol')
+      const path = `/join/${encodeURIComponent(room.roomId)}?server_name=hs2`
+      assert.equal((await carol.request('POST', path, {})).status, 200)
+      await advance(30_000)
+      assert.ok(gets() > before)
+      assert.deepEqual(await devicesSeenBy(carol, bob), [device(bob), device(second)].sort())
+    })
   })
 
   describe('our own changes', () => {
@@ -144,22 +164,34 @@ forEachDatabase((database) => {
       await until(isTold, 30_000)
     })
 
-    test('scenario 27: many changes while the remote is down are told as what came of them', async () => {
+    test('scenario 27: 5,000 changes while the remote is down are told as what came of them', async () => {
       const world = await friends(database)
-      const { alice, far, settle, until } = world
+      const { alice, far, servers, network, settle, until } = world
       far.answerAlways({ endpoint: 'send' }, status(503))
       const rename = (n: number) => alice.request('PUT', `/devices/${alice.deviceId}`, { display_name: `name ${n}` })
-      for (let n = 0; n < 200; n++) await rename(n)
+      for (let n = 0; n < 100; n++) await rename(n)
+      // A hundred devices that come and go, again and again: told to the engine as the devices API does, many at once.
+      const { deviceLists, store } = servers.hs1.homeserver.ctx
+      const gone = Array.from({ length: 100 }, (_, n) => `GONE${n}`)
+      for (let n = 0; n < 49; n++)
+        await store.transaction((tx) => deviceLists.deviceChanged(tx, alice.userId as UserId, gone))
       const second = await alice.login('SECOND')
       const third = await alice.login('THIRD')
       await third.request('POST', '/logout')
       await settle()
       far.answerNormally()
-      await until(() => listAt(world).length === 2, 60_000)
+      const before = updatesAt(world).length
+      const { stream_id: newest } = await deviceLists.localList(alice.userId as UserId)
+      assert.ok((newest as number) >= 5_000)
+      await until(() => updatesAt(world).at(-1)?.stream_id === newest, 60_000)
       assert.deepEqual(listAt(world), [alice.deviceId, second.deviceId].sort())
-      assert.ok(updatesAt(world).length <= 4, `${updatesAt(world).length}`)
-      const renamed = updatesAt(world).findLast(({ device_id: id }) => id === alice.deviceId)
-      assert.equal(renamed.device_display_name, 'name 199')
+      const told = updatesAt(world).slice(before)
+      assert.ok(told.length <= gone.length + 4, `${told.length}`)
+      for (const [n, { prev_id }] of told.entries()) if (n > 0) assert.deepEqual(prev_id, [told[n - 1].stream_id])
+      for (const { body } of network.requests({ to: far.serverName, path: '/_matrix/federation/v1/send/' }))
+        assert.ok(body.edus.length <= 100)
+      const renamed = told.findLast(({ device_id: id }) => id === alice.deviceId)
+      assert.equal(renamed.device_display_name, 'name 99')
     })
 
     test('scenario 28: a server that joins hears of the devices that are there', async () => {

@@ -26,7 +26,8 @@ export async function deviceListNews(
   const sharing = candidates.size > 0 ? await sharedRooms.sharing(db, userId, [...candidates]) : new Set<UserId>()
   // Whoever invites somebody may want to give them the keys to what was said before they come.
   const changed = new Set([...noticed, ...invited])
-  if (everybody.includes(userId)) changed.add(userId)
+  // To a room that they come to, their own devices are new, too.
+  if (everybody.includes(userId) || met.includes(userId)) changed.add(userId)
   for (const other of [...everybody, ...met]) if (sharing.has(other)) changed.add(other)
   return { changed: [...changed], left: parted.filter((other) => other !== userId && !sharing.has(other)) }
 }

@@ -11,6 +11,8 @@ export type Stretch = {
   dir: 'f' | 'b'
   from: Place
   to?: Place | undefined
+  /** Events that came to the stream after this position are left out. */
+  newest?: number | undefined
   limit: number
   filter: RoomEventFilter
 }
@@ -30,14 +32,14 @@ export async function readStretch(
   parts: Pick<RoomParts, 'events' | 'states' | 'versions' | 'serverName'>,
   db: Db,
   access: RoomAccess,
-  { dir, from, to, limit, filter }: Stretch,
+  { dir, from, to, newest, limit, filter }: Stretch,
 ): Promise<Found> {
   const [start, stop] = within(access, dir, from, to)
   const events: SeenEvent[] = []
   let end = start
   for (let read = 0; events.length < limit && read < MOST_READ; ) {
     const wanted = Math.min(Math.max(limit - events.length, LEAST_READ), MOST_READ - read)
-    const rows = await eventPage(db, access.roomId, { dir, from: end, to: stop, limit: wanted })
+    const rows = await eventPage(db, access.roomId, { dir, from: end, to: stop, newest, limit: wanted })
     read += rows.length
     const seen = await filtered(db, filter, await seenEvents(parts, db, access.viewer, rows))
     const room = limit - events.length

@@ -8,7 +8,7 @@ import type { ClientEvent } from './client-event.ts'
 import { clientEvents, clientState } from './client-events.ts'
 import { type Found, readStretch, type Stretch, startOf } from './event-stretch.ts'
 import { senderMemberships } from './lazy-members.ts'
-import { BEGINNING, formatPlace, type Place, parsePaginationToken } from './pagination-token.ts'
+import { BEGINNING, comparePlaces, formatPlace, type Place, parsePaginationToken } from './pagination-token.ts'
 import type { RoomParts } from './ports.ts'
 import { accessRoom, type RoomAccess } from './room-access.ts'
 import type { Viewer } from './viewers.ts'
@@ -40,15 +40,17 @@ export async function messages(
   const { db } = parts.store
   const access = await accessRoom(parts, db, requester, roomId, { forEvents: true })
   const { dir, limit, filter } = query
-  const from = query.from === undefined ? await startIn(db, access, dir) : await placeOf(db, roomId, query.from, 'from')
+  const { from, newest } =
+    query.from === undefined ? { from: await startIn(db, access, dir) } : await startAt(db, roomId, query.from, dir)
   const to = query.to === undefined ? undefined : await placeOf(db, roomId, query.to, 'to')
-  const found = await readWithHistory(parts, backfill, access, { dir, from, to, limit, filter })
+  const found = await readWithHistory(parts, backfill, access, { dir, from, to, newest, limit, filter })
   const form = { withRoomId: true }
   const chunk = await clientEvents(parts, db, access.viewer, found.events, { ...form, bundled: true })
   const members = filter.lazy_load_members ? await senderMemberships(parts, db, found.events) : undefined
   return {
     start: query.from ?? formatPlace(from),
-    ...(found.isAtEnd ? {} : { end: formatPlace(found.end) }),
+    // Older versions of the specification have it with all events: the page behind the last, which is empty, has none.
+    ...(found.isAtEnd && chunk.length === 0 ? {} : { end: formatPlace(found.end, newest) }),
     chunk,
     ...(members && { state: await clientState(parts, db, access.viewer, members, form) }),
   }
@@ -59,11 +61,31 @@ async function startIn(db: Db, { roomId, until }: RoomAccess, dir: 'f' | 'b'): P
   return startOf(dir, (await roomRow(db, roomId))!)
 }
 
+/**
+ * Where a client's token has `/messages` begin. Backwards from a timeline, or from a position of the stream, there is all
+ * that came before in the stream, also where it lies deeper in the room than the first event of that timeline: in two
+ * servers' histories that went on side by side.
+ */
+async function startAt(
+  db: Db,
+  roomId: RoomId,
+  token: string,
+  dir: 'f' | 'b',
+): Promise<{ from: Place; newest?: number | undefined }> {
+  const from = await placeOf(db, roomId, token, 'from')
+  const pointer = parsePaginationToken(token)!
+  if (dir === 'f') return { from }
+  if (!('depth' in pointer)) return { from, newest: pointer.streamPosition }
+  const { newest, isTimeline } = pointer
+  const deepest = isTimeline ? await placeAtPosition(db, roomId, newest!) : undefined
+  return { from: deepest && comparePlaces(from, deepest) < 0 ? deepest : from, newest }
+}
+
 /** The place that a client's token stands for. @throws `M_INVALID_PARAM` */
 export async function placeOf(db: Db, roomId: RoomId, token: string, name: string): Promise<Place> {
   const pointer = parsePaginationToken(token)
   if (!pointer) throw invalidParam(`${name} is not a token of this server`)
-  if ('depth' in pointer) return pointer
+  if ('depth' in pointer) return { depth: pointer.depth, position: pointer.position }
   return (await placeAtPosition(db, roomId, pointer.streamPosition)) ?? BEGINNING
 }
 

@@ -4,6 +4,7 @@ import {
   BEGINNING,
   comparePlaces,
   formatPlace,
+  formatTimelineStart,
   parsePaginationToken,
   placeAfter,
   placeBefore,
@@ -13,6 +14,13 @@ test('a place survives being a token, also before everything', () => {
   for (const place of [{ depth: 12, position: 34 }, { depth: 0, position: -7 }, BEGINNING]) {
     assert.deepEqual(parsePaginationToken(formatPlace(place)), place)
   }
+})
+
+test('a token may leave out what came later, and the one of a timeline does', () => {
+  const place = { depth: 12, position: 34 }
+  assert.deepEqual(parsePaginationToken(formatPlace(place, 40)), { ...place, newest: 40 })
+  const start = parsePaginationToken(formatTimelineStart(place))
+  assert.deepEqual(start, { depth: 12, position: 33, newest: 33, isTimeline: true })
 })
 
 test('tokens of /sync point into its stream', () => {

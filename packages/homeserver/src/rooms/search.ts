@@ -97,13 +97,18 @@ async function findPage(
   for (let read = 0; read < MOST_HITS; ) {
     const hits = await searchTexts(db, { ...asked, offset: offset + read })
     const visible = await visibleHits(parts, db, requester, hits, filter)
-    for (const hit of hits) {
-      if (found.length === limit) return { found, count: offset + found.length + 1, next: offset + read }
+    for (const [index, hit] of hits.entries()) {
+      if (found.length === limit) {
+        // As far as was looked: what the user may not see does not count.
+        const more = hits.slice(index).filter(({ eventId }) => visible.has(eventId)).length
+        return { found, count: offset + found.length + more, next: offset + read }
+      }
       read++
       const seen = visible.get(hit.eventId)
       if (seen) found.push({ seen, rank: hit.rank })
     }
-    if (hits.length < HITS_AT_ONCE) return { found, count: offset + found.length, next: undefined }
+    const count = offset + found.length
+    if (hits.length < HITS_AT_ONCE) return { found, count, next: found.length === limit ? offset + read : undefined }
   }
   return { found, count: offset + found.length, next: offset + MOST_HITS }
 }

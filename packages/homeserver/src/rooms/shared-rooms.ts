@@ -18,8 +18,8 @@ export function sharedRooms(serverName: ServerName) {
       return found
     },
     /**
-     * Who came to a room that `userId` is in, or was in one that they came to, between two positions of the stream; and
-     * who parted with them in some room, the user's own going included (others may be shared); and who was invited to
+     * Who came to a room that `userId` is in, or was in one that they came to, between two positions of the stream, they
+     * themselves among these if they came to one; and who parted with them in some room, the user's own going included (others may be shared); and who was invited to
      * one of theirs.
      */
     async movements(db: Db, userId: UserId, after: number, upTo: number): Promise<Movements> {
@@ -33,14 +33,17 @@ export function sharedRooms(serverName: ServerName) {
         if (membership === 'invite' && before !== 'invite') invited.add(other)
       }
       const own = await membershipChangesOf(db, userId, after, upTo)
-      for (const other of await joinedMemberIds(db, roomsOf(own, isArrival))) met.add(other)
+      met.delete(userId)
+      const reached = roomsOf(own, isArrival)
+      for (const other of await joinedMemberIds(db, reached)) met.add(other)
+      if (reached.length > 0) met.add(userId)
       const gone = roomsOf(own, isDeparture)
       for (const other of await joinedMemberIds(db, gone)) parted.add(other)
       // Who went from there meanwhile is not among its members any more.
       for (const change of await stateChangesBetween(db, gone, after, upTo)) {
         if (isDeparture(change)) parted.add(change.state_key as UserId)
       }
-      for (const users of [met, parted, invited]) users.delete(userId)
+      for (const users of [parted, invited]) users.delete(userId)
       return { met: [...met], parted: [...parted], invited: [...invited] }
     },
     // Long polls wait on their rooms: a room with thousands of our users in it is one key.

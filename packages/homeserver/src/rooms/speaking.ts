@@ -1,4 +1,4 @@
-import { forbidden, invalidParam, MatrixError, notFound, userSuspended } from '../matrix/errors.ts'
+import { forbidden, invalidParam, MatrixError, userSuspended } from '../matrix/errors.ts'
 import { stateEntry } from '../matrix/events.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import { canonicalJson, type JsonObject } from '../matrix/json.ts'
@@ -30,8 +30,9 @@ export type Speaking = {
    */
   say(speaker: Speaker, roomId: RoomId, said: Said, transaction?: Transaction): Promise<EventId>
   /**
-   * `PUT /rooms/{roomId}/redact/…`: one's own events, or anybody's with the power for it.
-   * @throws `M_FORBIDDEN`, `M_NOT_FOUND`, `M_USER_SUSPENDED`
+   * `PUT /rooms/{roomId}/redact/…`: one's own events, or anybody's with the power for it. An event that is not here, but may be on
+   * other servers, is taken for somebody else's.
+   * @throws `M_FORBIDDEN`, `M_INVALID_PARAM`, `M_USER_SUSPENDED`
    */
   redact(
     speaker: Redactor,
@@ -122,10 +123,9 @@ async function requireRedactable(
   target: EventId,
 ): Promise<void> {
   const row = await eventRow(room.tx.db, target)
-  if (!row || row.position === null) throw notFound('There is no such event')
-  if (row.room_id !== room.roomId) throw invalidParam('The event is not in this room')
-  if (row.type === 'm.room.create') throw new MatrixError(403, 'M_FORBIDDEN', 'A create event cannot be redacted')
-  if (row.sender === userId) return
+  if (row && row.room_id !== room.roomId) throw invalidParam('The event is not in this room')
+  if (row?.type === 'm.room.create') throw new MatrixError(403, 'M_FORBIDDEN', 'A create event cannot be redacted')
+  if (row?.sender === userId) return
   if (isSuspended) throw userSuspended()
   const keys = [
     ['m.room.create', ''],

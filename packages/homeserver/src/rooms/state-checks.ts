@@ -2,7 +2,9 @@ import { badJson, invalidParam, MatrixError, notFound } from '../matrix/errors.t
 import { isRoomAlias, parseServerName, type RoomAlias, type RoomId } from '../matrix/ids.ts'
 import { isObject, type JsonObject } from '../matrix/json.ts'
 import { powerLevelsMalformation } from '../state/power-level-rules.ts'
-import { roomVersion } from '../state/room-versions.ts'
+import { type RoomVersion, roomVersion } from '../state/room-versions.ts'
+import { creatorsOf } from '../state/state-view.ts'
+import { currentStateEventId } from '../storage/room-state.ts'
 import { roomRow } from '../storage/rooms.ts'
 import type { AliasResolver } from './alias-resolver.ts'
 import { currentContents } from './current-contents.ts'
@@ -24,9 +26,13 @@ export type StateCheck = (
 
 /**
  * Client-server API, "PUT /rooms/{roomId}/state": new aliases have to be aliases (`M_INVALID_PARAM`) of this room
- * (`M_BAD_ALIAS`); power levels have to be levels, and nobody shuts their own server out (`M_BAD_JSON`).
+ * (`M_BAD_ALIAS`); power levels have to be levels, and none of creators that have all power, and nobody shuts their own
+ * server out (`M_BAD_JSON`); a room is created once (`M_INVALID_PARAM`).
  */
-export function createStateCheck({ store, serverName }: RoomParts, resolve: AliasResolver['resolve']): StateCheck {
+export function createStateCheck(
+  { store, serverName, events }: RoomParts,
+  resolve: AliasResolver['resolve'],
+): StateCheck {
   async function checkAliases(roomId: RoomId, content: JsonObject): Promise<void> {
     const contents = await currentContents(store.db, [roomId], [CANONICAL_ALIAS])
     const known = new Set(namedAliases(contents.get(roomId)!.get(CANONICAL_ALIAS)))
@@ -42,10 +48,23 @@ export function createStateCheck({ store, serverName }: RoomParts, resolve: Alia
     }
   }
 
+  /** Nobody may do that, whatever power they have: it is a mistake in what they say. */
+  async function creatorsGivenLevels(
+    roomId: RoomId,
+    version: RoomVersion,
+    { users }: JsonObject,
+  ): Promise<string | undefined> {
+    if (!version.privilegedCreators || !isObject(users)) return undefined
+    const createId = await currentStateEventId(store.db, roomId, 'm.room.create', '')
+    const create = createId && (await events.load(store.db, version, [createId])).get(createId)?.event
+    const named = create ? creatorsOf(create, version).find((userId) => Object.hasOwn(users, userId)) : undefined
+    return named === undefined ? undefined : 'Creators of a room are not given a power level'
+  }
+
   async function checkPowerLevels(roomId: RoomId, content: JsonObject): Promise<void> {
     const version = roomVersion((await roomRow(store.db, roomId))?.version ?? '')
     if (!version) throw notFound('This room is not known here')
-    const wrong = powerLevelsMalformation(content, version)
+    const wrong = powerLevelsMalformation(content, version) ?? (await creatorsGivenLevels(roomId, version, content))
     if (wrong !== undefined) throw badJson(wrong)
   }
 
@@ -54,6 +73,7 @@ export function createStateCheck({ store, serverName }: RoomParts, resolve: Alia
       throw invalidParam('A room cannot be replaced by itself')
     }
     if (stateKey !== '') return
+    if (type === 'm.room.create') throw invalidParam('A room has one m.room.create event')
     if (type === CANONICAL_ALIAS) await checkAliases(roomId, content)
     if (type === 'm.room.power_levels') await checkPowerLevels(roomId, content)
     // Lists do not know of ports: what they say of our host may be meant for another server on it.

@@ -5,7 +5,7 @@ import type { Db } from '../storage/store.ts'
 import type { ClientEvent } from './client-event.ts'
 import { clientEvents, clientState } from './client-events.ts'
 import { eventOf } from './events.ts'
-import { formatPlace, placeBefore } from './pagination-token.ts'
+import { formatTimelineStart } from './pagination-token.ts'
 import type { RoomParts } from './ports.ts'
 import { accessRoom } from './room-access.ts'
 import { ignoredBy, type Viewer } from './viewers.ts'
@@ -27,7 +27,7 @@ export type SyncSource = {
   state(db: Db, group: number): Promise<StateMap>
   /** @throws `M_FORBIDDEN` unless the user may read the room, or some of its events */
   requireReadable(requester: Requester, roomId: RoomId): Promise<void>
-  /** The token for `/messages` that stands right before an event. */
+  /** The token for `/messages` that stands before a timeline which begins with an event. */
   tokenBefore(row: EventRow): string
 }
 
@@ -53,6 +53,6 @@ export function createSyncSource(parts: RoomParts): SyncSource {
     async requireReadable(requester, roomId) {
       await accessRoom(parts, parts.store.db, requester, roomId, { forEvents: true })
     },
-    tokenBefore: (row) => formatPlace(placeBefore(row)),
+    tokenBefore: (row) => formatTimelineStart(row),
   }
 }

@@ -12,11 +12,13 @@ type Page = {
   dir: 'f' | 'b'
   from?: Place | undefined
   to?: Place | undefined
+  /** Events at later positions are left out. */
+  newest?: number | undefined
   limit: number
 }
 
 /** Events of a room that clients may be shown, in the order of depth and position. */
-export async function eventPage(db: Db, roomId: RoomId, { dir, from, to, limit }: Page): Promise<EventRow[]> {
+export async function eventPage(db: Db, roomId: RoomId, { dir, from, to, newest, limit }: Page): Promise<EventRow[]> {
   const [after, upTo] = dir === 'f' ? [from, to] : [to, from]
   const order = dir === 'f' ? 'asc' : 'desc'
   let query = db
@@ -31,6 +33,8 @@ export async function eventPage(db: Db, roomId: RoomId, { dir, from, to, limit }
   if (upTo) {
     query = query.where((eb) => eb(eb.refTuple('depth', 'position'), '<=', eb.tuple(upTo.depth, upTo.position)))
   }
+  // As an expression, so that the index of the order is taken.
+  if (newest !== undefined) query = query.where(sql<boolean>`position + 0 <= ${newest}`)
   return query.orderBy('depth', order).orderBy('position', order).limit(limit).execute()
 }
 
@@ -66,6 +70,25 @@ export async function hasGap(
     .executeTakeFirst()
   return row !== undefined
 }
+
+/** What is missing behind events of these rooms that are at least so deep. */
+export async function gapsFrom(
+  db: Db,
+  roomIds: readonly RoomId[],
+  depth: number,
+): Promise<{ room_id: RoomId; event_id: EventId }[]> {
+  if (roomIds.length === 0) return []
+  const { rows } = await selectGaps(db, { roomIds: JSON.stringify(roomIds), depth })
+  return rows
+}
+
+const selectGaps = prepared<{ roomIds: string; depth: number }, { room_id: RoomId; event_id: EventId }>((db, value) =>
+  db
+    .selectFrom('missing_events')
+    .select(['room_id', 'event_id'])
+    .where(isOneOf(db, 'room_id', value('roomIds')))
+    .where('depth', '>=', value('depth')),
+)
 
 /** The events that are at least, or at most, as old as a time (epoch ms): the nearest to it first. */
 export async function eventsNearTime(

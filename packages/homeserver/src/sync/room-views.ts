@@ -77,8 +77,11 @@ export async function viewRooms(scope: Scope, views: readonly View[]): Promise<M
     ),
   )
   const isOwn = (row: EventRow) => passesRow(filter.room?.timeline ?? {}, row)
+  // Whoever wants no timeline is told by the state how they left.
+  const wantsTimeline = timelineLimit(filter) > 0
   const extra = views.flatMap(({ roomId, own }) => {
-    return own && isOwn(own) && !found.get(roomId)!.shown.some(isRow(own)) ? own : []
+    if (!own || !isOwn(own) || found.get(roomId)!.shown.some(isRow(own))) return []
+    return wantsTimeline || !stateRows.some((row) => row.event_id === own.event_id) ? own : []
   })
   const asState = [...stateRows, ...extra]
   const shaped = shape(scope, await rooms.clientState(db, viewer, asState), asState)
@@ -89,11 +92,13 @@ export async function viewRooms(scope: Scope, views: readonly View[]): Promise<M
     views.map(({ roomId }) => {
       const { shown, limited } = found.get(roomId)!
       const first = shown[0]?.row
-      const events = [...(inTimelines.get(roomId) ?? []), ...(own.get(roomId) ?? [])]
+      const besides = own.get(roomId) ?? []
+      const events = [...(inTimelines.get(roomId) ?? []), ...(wantsTimeline ? besides : [])]
+      const state = [...(inStates.get(roomId) ?? []), ...(wantsTimeline ? [] : besides)]
       // Where nothing is shown, all that there is comes before the sync's own position.
       const prevBatch = first ? rooms.tokenBefore(first) : formatToken({ position: upTo, toDevice: upTo })
       const timeline = { events, limited, prev_batch: prevBatch }
-      return [roomId, { timeline, state: { events: inStates.get(roomId) ?? [] } }]
+      return [roomId, { timeline, state: { events: state } }]
     }),
   )
 }

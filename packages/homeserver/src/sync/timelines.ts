@@ -1,5 +1,6 @@
 import type { RoomId, UserId } from '../matrix/ids.ts'
 import { passesFilter, type RoomEventFilter } from '../matrix/room-event-filter.ts'
+import { gapsFrom } from '../storage/event-pages.ts'
 import type { EventRow } from '../storage/events.ts'
 import { currentStateIds } from '../storage/room-state.ts'
 import type { Db } from '../storage/store.ts'
@@ -28,7 +29,14 @@ const FURTHER = 100
 const MOST_FURTHER = 20_000
 const MOST_ROUNDS = 10
 
-type Looking = { stretch: Stretch; kept: SeenEvent[]; oldest: EventRow | undefined; exhausted: boolean }
+type Looking = {
+  stretch: Stretch
+  kept: SeenEvent[]
+  oldest: EventRow | undefined
+  exhausted: boolean
+  /** Whether something is missing before the first event that is kept. */
+  isBehindGap?: boolean
+}
 
 /**
  * What a viewer is shown of rooms' timelines: of the events that they may see and the filter lets through, the newest
@@ -57,6 +65,7 @@ export async function timelines(
     filter,
   )
   await lookFurther(rooms, db, viewer, looking, filter, limit)
+  await beginAtGaps(db, [...looking.values()])
   return new Map([...looking].map(([roomId, found]) => [roomId, timelineOf(found, limit)]))
 }
 
@@ -143,9 +152,28 @@ async function lookFurther(
   }
 }
 
-function timelineOf({ stretch, kept, oldest, exhausted }: Looking, limit: number): Timeline {
+/**
+ * A timeline has no hole: it begins with the last event that follows one which is missing here. Whoever reads back from there has
+ * it fetched.
+ */
+async function beginAtGaps(db: Db, all: readonly Looking[]): Promise<void> {
+  const kept = all.flatMap((one) => one.kept)
+  if (kept.length === 0) return
+  const lowest = kept.reduce((least, { row }) => Math.min(least, row.depth), Number.MAX_SAFE_INTEGER)
+  const roomIds = [...new Set(kept.map(({ row }) => row.room_id))]
+  const missing = new Set((await gapsFrom(db, roomIds, lowest)).map((gap) => gap.event_id))
+  if (missing.size === 0) return
+  for (const one of all) {
+    const first = one.kept.findLastIndex(({ event }) => event.prevEvents.some((id) => missing.has(id)))
+    if (first < 0) continue
+    one.kept = one.kept.slice(first)
+    one.isBehindGap = true
+  }
+}
+
+function timelineOf({ stretch, kept, oldest, exhausted, isBehindGap }: Looking, limit: number): Timeline {
   const shown = kept.slice(Math.max(0, kept.length - limit))
-  if (kept.length > limit || !exhausted) return { shown, limited: true }
+  if (kept.length > limit || !exhausted || isBehindGap) return { shown, limited: true }
   if (stretch.begins === undefined) return { shown, limited: false }
   const first = stretch.begins === 'again' ? shown[0]?.row : oldest
   return { shown, limited: first !== undefined && first.type !== CREATE }

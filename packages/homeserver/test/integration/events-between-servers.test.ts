@@ -116,6 +116,19 @@ forEachDatabase((database) => {
     assert.deepEqual(membership, { [roomId]: 'leave', [other]: 'invite' })
   })
 
+  test('an invitation is not withdrawn by anybody whose power nobody outside can know', async () => {
+    const net = await testNetwork(['hs1', 'hs2'], { database, realRooms: true })
+    const { hs1, hs2 } = net.servers
+    const [alice, carol, bob] = [await hs1.register('alice'), await hs1.register('carol'), await hs2.register('bob')]
+    const roomId = await createRoom(alice, { preset: 'public_chat', power_level_content_override: { invite: 0 } })
+    await ok(carol.request('POST', `/join/${encodeURIComponent(roomId)}`, {}))
+    await ok(carol.request('POST', roomPath(roomId, 'invite'), { user_id: bob.userId }))
+    await net.advance(1_000)
+    await ok(alice.request('POST', roomPath(roomId, 'kick'), { user_id: bob.userId }))
+    await net.advance(1_000)
+    assert.ok((await bob.sync()).rooms.invite[roomId])
+  })
+
   test('what was said before a server came is fetched by whoever reads back', async () => {
     const net = await testNetwork(['hs1', 'hs2'], { database, realRooms: true })
     const [alice, bob] = [await net.servers.hs1.register('alice'), await net.servers.hs2.register('bob')]

@@ -101,6 +101,53 @@ forEachDatabase((database) => {
       assert.deepEqual(shown, bodies.toReversed())
       assert.equal(await statusOf(topic.eventId), 'rejected')
     })
+
+    test('and is too much, has the timeline of /sync begin behind the gap, from where it is read back', async () => {
+      const { room, message, send, alice, roomId, advance } = await roomWithRemote(database)
+      await alice.sync()
+      await alice.request('PUT', `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/1`, { body: 'before' })
+      await advance(1_000)
+      const events = Array.from({ length: 100 }, (_, n) => room.add(message(`${n}`)))
+      await send(events.at(-1)!)
+      const { timeline } = (await alice.sync()).rooms.join[roomId]
+      const bodies = (some: { content: { body?: string } }[]) => some.map((event) => event.content.body)
+      assert.equal(timeline.limited, true)
+      assert.ok(!bodies(timeline.events).includes('before'))
+      const path = `/rooms/${encodeURIComponent(roomId)}/messages?dir=b&limit=200&from=${timeline.prev_batch}`
+      const { chunk } = (await alice.request('GET', path)).body
+      const all = bodies([...timeline.events.toReversed(), ...chunk])
+      // What was said meanwhile on either side stands side by side.
+      assert.ok(all.includes('before'))
+      const theirs = all.filter((body) => body !== undefined && body !== 'before')
+      assert.deepEqual(
+        theirs,
+        events.map((_, n) => `${99 - n}`),
+      )
+    })
+
+    test('long ago, comes late: reading back from a timeline that begins with it misses nothing', async () => {
+      const { room, message, send, alice, roomId } = await roomWithRemote(database)
+      const late = room.add(message('late'))
+      const say = async (body: string) => {
+        const path = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${body}`
+        assert.equal((await alice.request('PUT', path, { body })).status, 200)
+      }
+      for (const body of ['1', '2', '3']) await say(body)
+      await send(late)
+      await say('4')
+      const filter = JSON.stringify({ room: { timeline: { limit: 2 } } })
+      const { timeline } = (await alice.sync({ filter })).rooms.join[roomId]
+      const bodies = (some: { content: { body?: string } }[]) => some.flatMap((event) => event.content.body ?? [])
+      assert.deepEqual(bodies(timeline.events), ['late', '4'])
+      const found: string[] = []
+      for (let from = timeline.prev_batch; from; ) {
+        const path = `/rooms/${encodeURIComponent(roomId)}/messages?dir=b&limit=2&from=${from}`
+        const { chunk, end } = (await alice.request('GET', path)).body
+        found.push(...bodies(chunk))
+        from = end
+      }
+      assert.deepEqual(found, ['3', '2', '1'])
+    })
   })
 
   describe('an event that its room does not allow', () => {

@@ -25,6 +25,16 @@ forEachDatabase((database) => {
       await ok(post(carol, roomId, 'forget'))
     })
 
+    test('whoever joins may put more into their membership, but for what is not theirs to say', async () => {
+      const { alice, carol } = await world(database)
+      const roomId = await createRoom(alice, { preset: 'public_chat' })
+      const more = { foo: 'bar', membership: 'ban', join_authorised_via_users_server: alice.userId }
+      await ok(post(carol, roomId, 'join', more))
+      const { body } = await alice.request('GET', roomPath(roomId, 'state', 'm.room.member', carol.userId))
+      assert.deepEqual(body, { foo: 'bar', membership: 'join', ...body })
+      assert.equal(body.join_authorised_via_users_server, undefined)
+    })
+
     test('nobody gets into a room of the invited without an invitation', async () => {
       const { alice, carol } = await world(database)
       const roomId = await createRoom(alice, { preset: 'private_chat' })

@@ -58,6 +58,20 @@ forEachDatabase((database) => {
       assert.equal(await send({ allow: ['*'], deny: ['evil.example'] }), 200)
     })
 
+    test('creators with all power are given no level, and nothing is created twice', async () => {
+      const { alice, put } = await aliceInRoom(database)
+      assert.deepEqual(await put('m.room.create', { more: 1 }), [400, 'M_INVALID_PARAM'])
+      const roomId = await createRoom(alice, { room_version: '12' })
+      const levels = { users: { [alice.userId]: 100 } }
+      const answer = await alice.request('PUT', roomPath(roomId, 'state', 'm.room.power_levels'), levels)
+      assert.deepEqual([answer.status, answer.body.errcode], [400, 'M_BAD_JSON'])
+      for (const creators of ['@bob:hs2', ['nobody']]) {
+        const wish = { room_version: '12', creation_content: { additional_creators: creators } }
+        const { status, body } = await alice.request('POST', '/createRoom', wish)
+        assert.deepEqual([status, body.errcode], [400, 'M_BAD_JSON'])
+      }
+    })
+
     test('power levels are levels', async () => {
       const { put, alice } = await aliceInRoom(database)
       const good = { users: { [alice.userId]: 100 } }

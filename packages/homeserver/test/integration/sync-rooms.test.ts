@@ -306,6 +306,16 @@ forEachDatabase((database) => {
       assert.deepEqual(bodies({ timeline }), ['last'])
       assert.ok(types(state).includes('m.room.create') && !types(state).includes('m.room.topic'))
       assert.ok((await filtered(bob, include, { full_state: true })).rooms.leave[room.roomId])
+      bob.since = undefined
+      const short = (await filtered(bob, { room: { include_leave: true, timeline: { limit: 0 } } })).rooms.leave[
+        room.roomId
+      ]
+      const own = short.state.events.filter((event: { state_key: string }) => event.state_key === bob.userId)
+      assert.deepEqual(short.timeline.events, [])
+      assert.deepEqual(
+        own.map((event: { content: object }) => event.content),
+        [{ membership: 'leave' }],
+      )
       await hs1.homeserver.ctx.rooms.members.forget(bob.userId as UserId, room.roomId)
       bob.since = undefined
       assert.deepEqual((await filtered(bob, include)).rooms.leave, {})
@@ -519,7 +529,8 @@ forEachDatabase((database) => {
       for (const one of [alice, bob]) await one.sync()
       await room.change(bob, bob, 'join')
       assert.deepEqual(await told(alice), { changed: [bob.userId], left: [] })
-      assert.deepEqual(await told(bob), { changed: [alice.userId], left: [] })
+      // The devices of bob, too, are new to that room.
+      assert.deepEqual(await told(bob), { changed: [alice.userId, bob.userId], left: [] })
       assert.deepEqual(await told(bob), { changed: [], left: [] })
     })
 
@@ -554,7 +565,7 @@ forEachDatabase((database) => {
       await room.change(bob, bob, 'leave')
       await room.change(bob, bob, 'join')
       assert.deepEqual(await told(alice), { changed: [bob.userId], left: [] })
-      assert.deepEqual(await told(bob), { changed: [alice.userId], left: [] })
+      assert.deepEqual(await told(bob), { changed: [alice.userId, bob.userId], left: [] })
     })
   })
 })

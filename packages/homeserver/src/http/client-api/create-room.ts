@@ -51,6 +51,7 @@ export function createRoomRoutes(app: App, ctx: Context): void {
       if (body.invite_3pid && body.invite_3pid.length > 0) {
         throw new MatrixError(403, 'M_THREEPID_DENIED', 'This server invites nobody by e-mail or phone')
       }
+      if (version.privilegedCreators) requireUserIds(body.creation_content?.additional_creators)
       const isPublic = body.visibility === 'public'
       const invite = invited(body.invite ?? [])
       const roomId = await ctx.rooms.create(requester.userId, version, {
@@ -73,6 +74,11 @@ export function createRoomRoutes(app: App, ctx: Context): void {
       return { room_id: roomId }
     })
   }
+}
+
+function requireUserIds(creators: unknown): void {
+  if (creators === undefined) return
+  if (!Array.isArray(creators) || !creators.every(isUserId)) throw badJson('additional_creators are user IDs')
 }
 
 function presetOf(preset: string | undefined, isPublic: boolean): Preset {

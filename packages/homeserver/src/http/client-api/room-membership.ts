@@ -2,6 +2,7 @@ import { type TSchema, Type } from 'typebox'
 import type { Context } from '../../context.ts'
 import { invalidParam, MatrixError, missingParam } from '../../matrix/errors.ts'
 import { isServerName, isUserId, type RoomAlias, type RoomId, type ServerName, type UserId } from '../../matrix/ids.ts'
+import type { JsonObject } from '../../matrix/json.ts'
 import { isRoomIdOrAlias } from '../../rooms/members.ts'
 import type { App } from '../app.ts'
 import { optionalBody } from '../optional-body.ts'
@@ -51,7 +52,7 @@ function own(app: App, { rooms: { members } }: Context): void {
       { schema: anywhereSchema, config: { guests: true, notSuspended: true } },
       async ({ requester, params, query, body }) => {
         refuseThirdParty(body)
-        const wish = { via: serversIn(query), more: reasonIn(body) }
+        const wish = { via: serversIn(query), more: joinContent(body) }
         return { room_id: await members.join(requester, checkedRoom(params.roomIdOrAlias), wish) }
       },
     )
@@ -62,7 +63,7 @@ function own(app: App, { rooms: { members } }: Context): void {
       { schema: ownSchema, config: { guests: true, notSuspended: true } },
       async ({ requester, params, body }) => {
         refuseThirdParty(body)
-        return { room_id: await members.join(requester, checkedRoomId(params.roomId), { more: reasonIn(body) }) }
+        return { room_id: await members.join(requester, checkedRoomId(params.roomId), { more: joinContent(body) }) }
       },
     )
   }
@@ -108,6 +109,20 @@ function others(app: App, { rooms: { members } }: Context): void {
 
 const reasonIn = (body: { reason?: string | null } | null | undefined) =>
   typeof body?.reason === 'string' ? { reason: body.reason } : {}
+
+/**
+ * What a client wants its membership event to have: the body, without what is not for it to say. As it could be said in the
+ * state event itself.
+ */
+function joinContent(body: object | null | undefined): JsonObject {
+  const {
+    reason: _,
+    third_party_signed: __,
+    join_authorised_via_users_server: ___,
+    ...more
+  } = (body ?? {}) as JsonObject
+  return { ...more, ...reasonIn(body) }
+}
 
 function targetIn({ user_id: userId }: { user_id?: string }): UserId {
   if (userId === undefined) throw missingParam('user_id is missing')

@@ -35,20 +35,26 @@ export function createRemoteSpaces({ clock, remote, serverName }: RoomParts): Re
   const known = createTimedCache<RemoteSpace | 'none'>(clock, REMEMBERED)
   const asking = createInFlight<RemoteSpace | undefined>()
 
-  async function ask(server: ServerName, roomId: RoomId): Promise<RemoteSpace | undefined> {
+  /** @returns `unknown` if it says that it knows no such room, or none for us; `undefined` if it does not say */
+  async function ask(server: ServerName, roomId: RoomId): Promise<RemoteSpace | 'unknown' | undefined> {
     const path = `/_matrix/federation/v1/hierarchy/${encodeURIComponent(roomId)}?suggested_only=false`
     const answer = await remote.request(server, { method: 'GET', path, timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES })
-    return answer.kind === 'answer' && answer.status === 200 ? readAnswer(answer.body, roomId) : undefined
+    if (answer.kind !== 'answer') return undefined
+    if (answer.status === 404) return 'unknown'
+    return answer.status === 200 ? readAnswer(answer.body, roomId) : undefined
   }
 
   async function askAll(key: string, roomId: RoomId, servers: readonly ServerName[]): Promise<RemoteSpace | undefined> {
+    let isSilent = false
     for (const server of servers) {
       const found = await ask(server, roomId)
-      if (!found) continue
+      if (found === undefined) isSilent = true
+      if (!found || found === 'unknown') continue
       known.set(key, found, REMEMBERED_MS)
       return found
     }
-    known.set(key, 'none', NOT_FOUND_MS)
+    // A room that we may not see may be opened to us at any time; a server that does not answer is not waited for again.
+    if (isSilent) known.set(key, 'none', NOT_FOUND_MS)
     return undefined
   }
 

@@ -2,6 +2,8 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Settings } from '../config/settings.ts'
 import { createHomeserver, type Homeserver } from '../homeserver.ts'
+import { systemClock } from '../platform/clock.ts'
+import { collectAllGarbage, createIdleCollection, processCpuMs } from '../platform/idle-memory.ts'
 
 /** `evergreen serve`: runs until SIGTERM or SIGINT. @param warnings of the settings, for the log */
 export async function serve(settings: Settings, warnings: readonly string[]): Promise<void> {
@@ -20,7 +22,15 @@ export async function serve(settings: Settings, warnings: readonly string[]): Pr
   await showFirstToken(settings, await users.ensureFirstToken())
   const { plain: listen, tls } = homeserver.listening()
   log.info({ serverName: settings.serverName, listen, tls }, 'listening')
+  const collection = createIdleCollection({
+    clock: systemClock(),
+    usedMs: processCpuMs,
+    collect: collectAllGarbage,
+    onError: (error) => log.error({ err: error }, 'giving memory back failed'),
+  })
+  collection.start()
   await stopped
+  await collection.stop()
 }
 
 /** Stops at the first SIGTERM or SIGINT; a second one ends the process at once. */

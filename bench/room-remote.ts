@@ -2,9 +2,9 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import selfsigned from 'selfsigned'
 import type { RoomEvent } from '../packages/homeserver/src/matrix/events.ts'
-import type { RoomId, ServerName, UserId } from '../packages/homeserver/src/matrix/ids.ts'
+import { type RoomId, type ServerName, serverNameOf, type UserId } from '../packages/homeserver/src/matrix/ids.ts'
 import type { JsonObject } from '../packages/homeserver/src/matrix/json.ts'
-import { signingKeyFromSeed, signJson } from '../packages/homeserver/src/matrix/signing.ts'
+import { type SigningKey, signingKeyFromSeed, signJson } from '../packages/homeserver/src/matrix/signing.ts'
 import { buildEvent } from '../packages/homeserver/src/state/build-event.ts'
 import { roomVersion } from '../packages/homeserver/src/state/room-versions.ts'
 import { devicesOf } from './remote.ts'
@@ -19,7 +19,8 @@ export type RoomRemote = {
   close(): Promise<void>
 }
 
-const VERSION = roomVersion('11')!
+/** Of the rooms that are played here. */
+export const VERSION = roomVersion('11')!
 const V1 = '/_matrix/federation/v1'
 
 /** @param count how many members the room has; each event of the room is truly signed */
@@ -33,7 +34,7 @@ export async function startRoomRemote(count: number): Promise<RoomRemote> {
   const key = signingKeyFromSeed('ed25519:1', Buffer.alloc(32, 7))
   const roomId = `!large:${serverName}` as RoomId
   const members = Array.from({ length: count }, (_, n) => `@member${n}:${serverName}` as UserId)
-  const state = roomOf(serverName, key, roomId, members)
+  const state = roomOf(() => key, roomId, members)
   const pdus = state.map((event) => event.pdu)
   const joinParts = `"state":${JSON.stringify(pdus)},"auth_chain":${JSON.stringify(pdus.slice(0, 5))}`
   const [last] = state.slice(-1)
@@ -76,10 +77,12 @@ export async function startRoomRemote(count: number): Promise<RoomRemote> {
   }
 }
 
-/** The state of the room: its creation, what governs it, and then its members, each event following the one before it. */
-function roomOf(
-  serverName: ServerName,
-  key: ReturnType<typeof signingKeyFromSeed>,
+/**
+ * The state of a room: its creation, what governs it, and then its members, each event following the one before it.
+ * @param keyOf what a server signs with
+ */
+export function roomOf(
+  keyOf: (serverName: ServerName) => SigningKey,
   roomId: RoomId,
   members: readonly UserId[],
 ): RoomEvent[] {
@@ -98,7 +101,7 @@ function roomOf(
       depth: state.length + 1,
       originServerTs: Date.now(),
     }
-    const event = buildEvent(draft, VERSION, serverName, key)
+    const event = buildEvent(draft, VERSION, serverNameOf(sender), keyOf(serverNameOf(sender)))
     if ('invalid' in event) throw new Error(event.invalid)
     state.push(event)
     return event
@@ -115,7 +118,8 @@ function roomOf(
   return state
 }
 
-function joinTemplate(roomId: RoomId, userId: string, state: readonly RoomEvent[]): object {
+/** What `make_join` gives for such a room. */
+export function joinTemplate(roomId: RoomId, userId: string, state: readonly RoomEvent[]): object {
   const [create, , levels, rules] = state
   const last = state.at(-1)!
   return {

@@ -37,7 +37,7 @@ for (const what of Object.keys(figures[0]!)) {
 async function start(name: 'Evergreen' | 'Synapse'): Promise<Subject> {
   if (name === 'Evergreen') {
     const server = await startEvergreen(remote.certificate)
-    return { ...server, end: server.stop }
+    return { ...server, pid: server.pid(), end: server.stop }
   }
   const server = await startSynapse()
   return { baseUrl: server.baseUrl, pid: server.pid()!, end: server.remove }
@@ -45,7 +45,7 @@ async function start(name: 'Evergreen' | 'Synapse'): Promise<Subject> {
 
 async function measured(name: 'Evergreen' | 'Synapse'): Promise<Figures> {
   const server = await start(name)
-  await new Promise((resolve) => setTimeout(resolve, 3_000))
+  await new Promise((resolve) => setTimeout(resolve, 10_000))
   const idle = (await usageOf(server.pid)).memoryMb
   const agent = createBenchAgent()
   const newClient = (username: string) => register(server.baseUrl, username, agent)

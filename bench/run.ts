@@ -11,7 +11,7 @@ const RESYNCS = 2_000
 const CACHED = 20_000
 const WARM_UP = 500
 const CONNECTIONS = 8
-const IDLE_MS = 3_000
+const IDLE_MS = 10_000
 
 type Figures = { idleMb: number; resyncMs: number; cachedMs: number; cachedPerSecond: number; loadedMb: number }
 

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -6,11 +7,13 @@ import { dirname, join } from 'node:path'
 /** A server in a process of its own, so that its CPU time and memory are its own. */
 export type Server = {
   baseUrl: string
-  pid: number
+  pid(): number
   /** CPU time that the process has used, in milliseconds. */
   cpuMs(): Promise<number>
   /** Resident memory, in megabytes. */
   memoryMb(): Promise<number>
+  /** Stops it, and starts it again on the same data. @param meanwhile done while it is down */
+  restart(meanwhile: () => Promise<void>): Promise<void>
   stop(): Promise<void>
 }
 
@@ -67,18 +70,28 @@ async function start(
   await writeFile(caFile, certificate)
   const PATH = `${dirname(process.execPath)}:${process.env.PATH}`
   const env = { ...process.env, PATH, ...settings(folder, caFile) }
-  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'], env })
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const launch = () => spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'], env })
+  let child = launch()
+  const end = async () => {
+    const ended = once(child, 'exit')
+    child.kill('SIGTERM')
+    await ended
+  }
   const baseUrl = `http://127.0.0.1:${port}`
   await untilHealthy(baseUrl)
   return {
     baseUrl,
-    pid: child.pid!,
+    pid: () => child.pid!,
     cpuMs: async () => (await usageOf(child.pid!)).cpuMs,
     memoryMb: async () => (await usageOf(child.pid!)).memoryMb,
+    async restart(meanwhile) {
+      await end()
+      await meanwhile()
+      child = launch()
+      await untilHealthy(baseUrl)
+    },
     async stop() {
-      child.kill('SIGTERM')
-      await ended
+      await end()
       await rm(folder, { recursive: true, force: true })
     },
   }

@@ -107,13 +107,7 @@ export function createAudit(parts: EngineParts, resync: Pick<Resync, 'wake'>): A
     if (stopping.signal.aborted) return
     const told = digestsIn(answer)
     if (told === 'unreachable') {
-      const rest = Math.min(REST_MS, Math.round(interval / 8))
-      const at = Math.max(clock.now() + rest, ('retryAt' in answer && answer.retryAt) || 0)
-      await storage.setAudits(
-        store.db,
-        lists.map((list) => list.user_id),
-        { audit_at: at },
-      )
+      await putOff(serverName, lists, ('retryAt' in answer && answer.retryAt) || 0)
       return
     }
     const right = lists.filter(({ user_id: id, digest }) => told !== 'no use' && told(id) === digest)
@@ -125,6 +119,22 @@ export function createAudit(parts: EngineParts, resync: Pick<Resync, 'wake'>): A
     )
     const doubtful = lists.filter((list) => !right.includes(list))
     if (doubtful.length > 0) await doubt(serverName, doubtful)
+  }
+
+  /** A server that cannot be asked is asked later; lists that nothing has confirmed for the whole interval are fresh no longer. */
+  async function putOff(serverName: ServerName, lists: readonly storage.AuditedList[], retryAt: number): Promise<void> {
+    const now = clock.now()
+    const isOverdue = (list: storage.AuditedList) => (list.confirmed_at ?? 0) + interval <= now
+    const overdue = lists.filter(isOverdue)
+    const rest = lists.filter((list) => !isOverdue(list))
+    const nextOverdue = Math.min(...rest.map((list) => (list.confirmed_at ?? 0) + interval))
+    const audit_at = Math.min(Math.max(now + Math.min(REST_MS, Math.round(interval / 8)), retryAt), nextOverdue)
+    await storage.setAudits(
+      store.db,
+      rest.map((list) => list.user_id),
+      { audit_at },
+    )
+    if (overdue.length > 0) await doubt(serverName, overdue)
   }
 
   /** What was compared may have changed since; then it is not in doubt for this. */

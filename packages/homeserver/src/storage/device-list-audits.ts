@@ -3,7 +3,7 @@ import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 
 /** A list that is due to be compared with the remote's. */
-export type AuditedList = { user_id: UserId; digest: string | null }
+export type AuditedList = { user_id: UserId; digest: string | null; confirmed_at: number | null }
 
 const fresh = (db: Db) =>
   db.selectFrom('device_lists').where('tracked', '=', 1).whereRef('wanted_gen', '=', 'synced_gen')
@@ -36,7 +36,7 @@ export async function listsToAudit(
   limit: number,
 ): Promise<AuditedList[]> {
   return fresh(db)
-    .select(['user_id', 'digest'])
+    .select(['user_id', 'digest', 'confirmed_at'])
     .where('server_name', '=', serverName)
     .where('audit_at', '<=', before)
     .orderBy('audit_at')

@@ -251,6 +251,21 @@ forEachDatabase((database) => {
       assert.deepEqual(await changedFor(alice), [bob.userId])
     })
 
+    test('a list that its server does not let us compare for the whole interval is not called fresh', async () => {
+      const world = await friends(database, HOURLY)
+      const { alice, bob, far, advance } = world
+      far.answerAlways({ endpoint: 'query' }, answers.status(403))
+      bob.addDevice('LOST')
+      await advance(HOUR_MS)
+      assert.deepEqual(await changedFor(alice), [bob.userId])
+      far.answerAlways({}, answers.status(503))
+      await advance(HOUR_MS - 60_000)
+      assert.equal((await stateOf(alice, bob)).state, 'fresh')
+      await advance(120_000)
+      assert.match((await stateOf(alice, bob)).state, /^(pending|failing)$/)
+      assert.deepEqual(Object.keys((await queryKeys(alice, bob)).failures), [far.serverName])
+    })
+
     test('a server that is down is asked again, and not all the time', async () => {
       const world = await friends(database, HOURLY)
       const { alice, bob, far, advance } = world

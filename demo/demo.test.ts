@@ -29,14 +29,25 @@ test('the demonstration: a hidden device, a refresh, a server that is down and c
   assert.equal(err, '')
 })
 
-test('it fails where a step is not as it should be', LIMIT, async () => {
-  const { code, out, err } = await demo('--spoil', 'nothing hidden')
-  assert.equal(code, 1)
-  assert.match(out, /✗ word of it was sent, and lost/)
-  const [, log] =
-    /failed at “word of it was sent, and lost”.*\nWhat the servers had to say is in (.+)\n$/s.exec(err) ?? []
-  assert.ok(log, err)
-  await rm(dirname(log), { recursive: true })
+for (const [spoilt, step] of [
+  ['nothing hidden', 'word of it was sent, and lost'],
+  ['no refresh', 'the refresh has arrived'],
+] as const) {
+  test(`it fails where a step is not as it should be: ${spoilt}`, LIMIT, async () => {
+    const { code, out, err } = await demo('--spoil', spoilt)
+    assert.equal(code, 1)
+    assert.match(out, new RegExp(`✗ ${step}`))
+    const [, log] = /failed at “.*”: .*\nWhat the servers had to say is in (.+)\n$/s.exec(err) ?? []
+    assert.ok(err.includes(`failed at “${step}`) && log, err)
+    await rm(dirname(log), { recursive: true })
+  })
+}
+
+test('options that make no sense', LIMIT, async () => {
+  for (const args of [['--synaps'], ['--spoil', 'the weather']]) {
+    const { code, err } = await demo(...args)
+    assert.deepEqual([code, err.startsWith('Usage:')], [2, true])
+  }
 })
 
 test('--help', async () => {

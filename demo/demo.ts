@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { type Servers, startServers } from './servers.ts'
-import { type Spoilt, tellStory } from './story.ts'
+import { isSpoilt, type Spoilt, tellStory } from './story.ts'
 import { createTelling, StepFailed } from './telling.ts'
 
 const HELP = `Usage: npm run demo [-- --synapse]
@@ -15,9 +15,11 @@ Colours and the spinner go where standard output is no terminal, or with NO_COLO
 `
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: { synapse: { type: 'boolean' }, help: { type: 'boolean' }, spoil: { type: 'string' } },
-  })
+  const values = options()
+  if (!values) {
+    process.stderr.write(HELP)
+    return 2
+  }
   if (values.help) {
     process.stdout.write(HELP)
     return 0
@@ -31,7 +33,7 @@ async function main(): Promise<number> {
   })
   try {
     servers = await startServers(values.synapse === true)
-    const told = tellStory(servers, telling, values.spoil as Spoilt)
+    const told = tellStory(servers, telling, values.spoil)
     if ((await Promise.race([told, interrupted])) === 'interrupted') {
       told.catch(() => {})
       console.error('\nInterrupted.')
@@ -47,6 +49,20 @@ async function main(): Promise<number> {
     return 1
   } finally {
     await servers?.remove({ keepLog })
+  }
+}
+
+/** What the command line asks for; `undefined` if it makes no sense. */
+function options(): { synapse?: boolean; help?: boolean; spoil?: Spoilt } | undefined {
+  try {
+    const { values } = parseArgs({
+      options: { synapse: { type: 'boolean' }, help: { type: 'boolean' }, spoil: { type: 'string' } },
+    })
+    const { spoil, ...rest } = values
+    if (spoil !== undefined && !isSpoilt(spoil)) return undefined
+    return { ...rest, ...(spoil && { spoil }) }
+  } catch {
+    return undefined
   }
 }
 

@@ -16,7 +16,7 @@ export type LossyProxy = {
 
 /** The largest request that is taken (bytes). */
 const LIMIT = 10 * 1024 * 1024
-/** What tells of devices; what else is in the same transaction would be lost with it, and is not. */
+/** What tells of devices. What else came in the same transaction is lost with it, but for events in rooms: those are never lost. */
 const ABOUT_DEVICES: ReadonlySet<unknown> = new Set(['m.device_list_update', 'm.signing_key_update'])
 
 /**

@@ -42,7 +42,7 @@ function SignedIn({ session, onSignedOut }: { session: Session; onSignedOut: () 
     { name: 'people', title: 'People', view: <PeopleView session={session} /> },
   ]
   if (session.isAdmin) {
-    const userId = name === 'lists' && rest ? decodeURIComponent(rest) : undefined
+    const userId = name === 'lists' && rest ? decoded(rest) : undefined
     const lists = userId ? (
       <ListHistoryView session={session} userId={userId} key={userId} />
     ) : (
@@ -87,6 +87,15 @@ function SignedIn({ session, onSignedOut }: { session: Session; onSignedOut: () 
       </main>
     </>
   )
+}
+
+/** An address that somebody has typed may be no good; it is then what it is. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 /** What stands behind the `#` of the address. */

@@ -46,6 +46,27 @@ describe('the page, in Chromium', { skip: missingBrowser() }, () => {
     assert.equal(answer.status, 401)
   })
 
+  test('a session that has run out is renewed; one that cannot be renewed ends at the sign-in', LIMIT, async (t) => {
+    const stage = await setStage(t)
+    const page = await signIn(t, stage)
+    const button = page.getByRole('button', { name: `Refresh devices of ${stage.bob.userId}` })
+    const { db } = stage.server.ctx.store
+    const tokenOf = () => page.evaluate(() => JSON.parse(sessionStorage.getItem('evergreen.session')!).accessToken)
+    const first = await tokenOf()
+    const ofPage = db.selectFrom('devices').select('device_id').where('display_name', '=', 'Evergreen page')
+    const change = (values: { expires_at: number; refresh_hash?: null }) =>
+      db.updateTable('access_tokens').set(values).where('device_id', 'in', ofPage).execute()
+    await change({ expires_at: 1 })
+    await button.click()
+    await personOf(page, stage.bob.userId).getByText('Arrived').waitFor()
+    assert.notEqual(await tokenOf(), first)
+
+    await change({ expires_at: 1, refresh_hash: null })
+    await button.click()
+    await page.getByRole('alert').filter({ hasText: 'Your session has ended' }).waitFor()
+    assert.equal(await page.evaluate(() => sessionStorage.length), 0)
+  })
+
   test('people with their devices, a refresh, a failure, and news without asking', LIMIT, async (t) => {
     const stage = await setStage(t, { deviceLists: { retryBase: 60_000 } })
     const { bob, far } = stage
@@ -171,6 +192,8 @@ describe('the page, in Chromium', { skip: missingBrowser() }, () => {
     await page.getByRole('link', { name: 'Servers' }).click()
     await page.getByRole('button', { name: `Refresh lists of ${far.serverName}` }).click()
     await page.getByRole('status').filter({ hasText: 'will be fetched again' }).waitFor()
+    await page.goto(`${stage.url}#lists/%`)
+    await page.getByRole('heading', { name: '%' }).waitFor()
     await page.goto(`${stage.url}#lists/${encodeURIComponent(bob.userId)}`)
     await page.getByRole('button', { name: 'Refresh this list' }).click()
     await page.getByText('The list is up to date.').waitFor()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DeviceList } from '../src/api/types.ts'
-import { type People, shown, signsOfStaleness, withNews } from '../src/people/people.ts'
+import { nameOf, type People, shown, signsOfStaleness, withNews } from '../src/people/people.ts'
 import type { DeviceMark, PersonKeys } from '../src/people/trust.ts'
 
 const list = (name: string, more: Partial<DeviceList> = {}): DeviceList => ({
@@ -40,8 +40,17 @@ test('people by name, by the worst state, by the oldest list', () => {
   assert.deepEqual(names(shown(all, '', 'name')), ['carol', 'dave', 'bob'])
   assert.deepEqual(names(shown(all, '', 'state')), ['carol', 'dave', 'bob'])
   assert.deepEqual(names(shown(all, '', 'age')), ['dave', 'carol', 'bob'])
+  const withOurs = people(list('erin', { synced_at: null }), ...all.values())
+  assert.deepEqual(names(shown(withOurs, '', 'age')), ['dave', 'carol', 'bob', 'erin'])
   assert.deepEqual(names(shown(all, ' ZOE far ', 'name')), ['bob'])
   assert.deepEqual(names(shown(all, 'zoe carol', 'name')), [])
+})
+
+test('who has an empty name is called by their ID', () => {
+  assert.deepEqual(
+    [null, '', '  ', ' Bob '].map((display_name) => nameOf(list('bob', { display_name }))),
+    ['@bob:far.example', '@bob:far.example', '@bob:far.example', 'Bob'],
+  )
 })
 
 test('what makes a list look stale', () => {

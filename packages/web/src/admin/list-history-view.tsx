@@ -77,8 +77,9 @@ export function ListHistoryView({ session, userId }: { session: Session; userId:
           </dl>
           <h2>What happened</h2>
           <ol className="history" aria-label="History">
-            {answer.history.map(({ at, event, detail }) => (
-              <li key={`${at} ${event} ${detail}`} className={event}>
+            {answer.history.map(({ at, event, detail }, place) => (
+              // biome-ignore lint/suspicious/noArrayIndexKey: counted from the oldest, which stays where it is
+              <li key={`${at} ${event} ${answer.history.length - place}`} className={event}>
                 <Moment at={at} />: {EVENTS[event] ?? event}
                 {detail && <span className="detail"> ({detail})</span>}
               </li>

@@ -55,6 +55,8 @@ export async function resume(onEnd: (reason: string) => void): Promise<Session |
   }
 }
 
+const isRefused = (error: unknown): error is ApiError => error instanceof ApiError && error.status === 401
+
 async function open(first: Account, onEnd: (reason: string) => void): Promise<Session> {
   let account = first
   let renewing: Promise<void> | undefined
@@ -76,8 +78,10 @@ async function open(first: Account, onEnd: (reason: string) => void): Promise<Se
     try {
       return await task(token)
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 401) throw error
-      if (error.softLogout && account.refreshToken !== undefined && error.errcode === 'M_UNKNOWN_TOKEN') {
+      if (!isRefused(error)) throw error
+      if (!error.softLogout || account.refreshToken === undefined || error.errcode !== 'M_UNKNOWN_TOKEN')
+        return end(error)
+      try {
         // Several requests may find out at the same time; a token is renewed once.
         if (account.accessToken === token) {
           renewing ??= renew().finally(() => {
@@ -85,12 +89,19 @@ async function open(first: Account, onEnd: (reason: string) => void): Promise<Se
           })
         }
         await renewing
-        return task(account.accessToken)
+        return await task(account.accessToken)
+      } catch (again) {
+        // Neither can the token be renewed for ever.
+        if (isRefused(again)) return end(again)
+        throw again
       }
-      sessionStorage.removeItem(STORED_AS)
-      onEnd(error.errcode === 'M_USER_LOCKED' ? error.message : 'Your session has ended. Please sign in again.')
-      throw error
     }
+  }
+
+  function end(error: ApiError): never {
+    sessionStorage.removeItem(STORED_AS)
+    onEnd(error.errcode === 'M_USER_LOCKED' ? error.message : 'Your session has ended. Please sign in again.')
+    throw error
   }
 
   const get = <Answer>(path: string, signal?: AbortSignal) =>

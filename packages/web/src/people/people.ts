@@ -17,7 +17,11 @@ export type Order = 'name' | 'state' | 'age'
 /** The worst first. */
 const RANKS: Record<DeviceListState, number> = { failing: 0, pending: 1, untracked: 2, fresh: 3 }
 
-export const nameOf = (list: DeviceList) => list.display_name ?? list.user_id
+/** Who has an empty name has none. */
+export const nameOf = (list: DeviceList) => list.display_name?.trim() || list.user_id
+
+/** When a list was fetched, for its place among others: those of our own homeserver never are, and are always right. */
+const fetchedAt = (list: DeviceList) => list.synced_at ?? (list.state === 'fresh' ? Number.MAX_SAFE_INTEGER : 0)
 
 /** Those whose name or user ID has the words that are searched for, in order: by name; the worst state; the oldest list. */
 export function shown(people: People, search: string, order: Order): DeviceList[] {
@@ -30,7 +34,7 @@ export function shown(people: People, search: string, order: Order): DeviceList[
     nameOf(one).localeCompare(nameOf(other)) || one.user_id.localeCompare(other.user_id)
   return found.sort((one, other) => {
     if (order === 'state') return RANKS[one.state] - RANKS[other.state] || byName(one, other)
-    if (order === 'age') return (one.synced_at ?? 0) - (other.synced_at ?? 0) || byName(one, other)
+    if (order === 'age') return fetchedAt(one) - fetchedAt(other) || byName(one, other)
     return byName(one, other)
   })
 }

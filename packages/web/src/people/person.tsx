@@ -26,8 +26,10 @@ export const Person = memo(function Person({ list, keys, refresh, onRefresh, exp
   return (
     <li className={`person ${list.state}`} aria-labelledby={heading}>
       <div className="who">
-        <h2 id={heading}>{nameOf(list)}</h2>
-        {list.display_name !== null && <p className="user-id">{list.user_id}</p>}
+        <h2 id={heading}>
+          <bdi>{nameOf(list)}</bdi>
+        </h2>
+        {nameOf(list) !== list.user_id && <p className="user-id">{list.user_id}</p>}
       </div>
       <div className="how">
         <StateBadge state={list.state} />
@@ -157,7 +159,7 @@ function Device({ deviceId, name, mark }: ShownDevice) {
   const { icon, words } = MARKS[mark]
   return (
     <li className={`device ${mark}`}>
-      <Icon name={icon} /> {name && <span>{name}</span>} <code>{deviceId}</code> <span className="mark">{words}</span>
+      <Icon name={icon} /> {name && <bdi>{name}</bdi>} <code>{deviceId}</code> <span className="mark">{words}</span>
     </li>
   )
 }

@@ -44,6 +44,13 @@ export function useRefreshes(session: Session, people: People | undefined): Refr
       if (refresh.phase !== 'waiting' && !(refresh.phase === 'failed' && refresh.retryScheduled)) continue
       const list = people?.get(userId)
       if (list?.state === 'fresh' && list.synced_at !== refresh.after) set(userId, { phase: 'arrived' })
+      if (list?.state === 'failing' && refresh.phase === 'waiting') {
+        const [message, retryAt] = [
+          list.last_error ?? 'The list could not be fetched',
+          list.next_attempt_at ?? undefined,
+        ]
+        set(userId, { phase: 'failed', after: refresh.after, message, retryAt, retryScheduled: true })
+      }
     }
   }, [people, known, set])
 

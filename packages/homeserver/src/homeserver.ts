@@ -230,7 +230,10 @@ export async function createHomeserver(given: PartialSettings = {}, overrides: O
       async eventsAdded(tx, added) {
         for (const { event, version, position } of added) {
           if (position < 0) continue
-          await users.notifications.countUnread(tx, { position, ...(await rooms.pushFacts(tx.db, event, version)) })
+          const facts = await rooms.pushFacts(tx.db, event, version)
+          await users.notifications.countUnread(tx, { position, ...facts })
+          if (event.redacts)
+            await users.notifications.takeBack(tx, { ...facts, roomId: event.roomId, eventId: event.redacts })
         }
       },
       wakeSender,

@@ -6,7 +6,7 @@ import type { RoomVersion } from '../state/room-versions.ts'
 import type { RoomParts } from './ports.ts'
 import { verifyEvents } from './verify-events.ts'
 
-type Parts = Pick<RoomParts, 'remote'>
+type Parts = Pick<RoomParts, 'remote' | 'clock'>
 
 /** A server that is asked about a room. */
 export type Source = { server: ServerName; roomId: RoomId; version: RoomVersion }

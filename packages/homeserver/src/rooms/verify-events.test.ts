@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createFakeClock } from '../../test/support/fake-clock.ts'
 import { createSeededRandom } from '../../test/support/seeded-random.ts'
 import type { Pdu } from '../matrix/events.ts'
 import type { EventId, RoomId, ServerName, UserId } from '../matrix/ids.ts'
@@ -30,7 +31,7 @@ function remoteWith(names: readonly ServerName[]) {
       return { key: verifyKeyFrom(key.publicKey)! }
     },
   }
-  return { remote, asked }
+  return { remote, asked, clock: createFakeClock() }
 }
 
 function message(changes: { version?: typeof v11; ts?: number; serverName?: ServerName; body?: string } = {}): Pdu {
@@ -126,12 +127,31 @@ test('what others write into unsigned is dropped', async () => {
 })
 
 test('the keys of servers are fetched before the first event is verified', async () => {
-  const { remote, asked } = remoteWith([FAR, NEAR])
+  const { remote, asked, clock } = remoteWith([FAR, NEAR])
   const pdus = [...Array(20)].map((_, n) => message({ serverName: n % 2 ? FAR : NEAR, body: `${n}` }))
-  const results = await verifyEvents({ remote }, pdus, v11)
+  const results = await verifyEvents({ remote, clock }, pdus, v11)
   assert.ok(results.every((result) => 'event' in result))
   assert.deepEqual(asked.slice(0, 2).sort(), [FAR, NEAR])
   assert.equal(asked.length, 22)
+})
+
+test('servers that do not answer are waited for together, and not for ever', async () => {
+  const { remote, clock } = remoteWith([FAR])
+  const { keyForEvent } = remote
+  const hanging = {
+    ...remote,
+    keyForEvent: async (...args: Parameters<typeof keyForEvent>) => {
+      if (args[0] !== FAR) await new Promise(() => {})
+      return keyForEvent(...args)
+    },
+  }
+  const pdus = [message({ serverName: NEAR }), message({ serverName: FAR })]
+  const verifying = verifyEvents({ remote: hanging, clock }, pdus, v11)
+  await clock.advance(60_000)
+  assert.deepEqual(
+    (await verifying).map((result) => 'event' in result),
+    [false, true],
+  )
 })
 
 test('thousands at once leave others their turn', async () => {

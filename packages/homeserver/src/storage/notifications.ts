@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { RoomId, UserId } from '../matrix/ids.ts'
+import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import { inParts } from './parts.ts'
 import { prepared } from './prepared.ts'
 import type { Db } from './store.ts'
@@ -33,6 +33,26 @@ export async function addNotifications(db: Db, rows: readonly NotificationRow[])
       .insertInto('notifications')
       .values(some)
       .onConflict((conflict) => conflict.doNothing())
+      .execute()
+  }
+}
+
+/** Marks an event as read for these users. */
+export async function takeBackNotifications(
+  db: Db,
+  userIds: readonly UserId[],
+  roomId: RoomId,
+  eventId: EventId,
+): Promise<void> {
+  for (const some of inParts(userIds, 500)) {
+    await db
+      .updateTable('notifications')
+      .set({ unread: 0 })
+      .where('user_id', 'in', some)
+      .where('room_id', '=', roomId)
+      // A literal, so that the index of what is unread is used.
+      .where('unread', '=', sql.lit(1))
+      .where('event_id', '=', eventId)
       .execute()
   }
 }

@@ -57,6 +57,28 @@ const mention = (userId: UserId) => ({
 })
 
 forEachDatabase((database) => {
+  test('what is redacted is not left to be read', async () => {
+    const { store, users, alice, carol, members, add, unread } = await room(database)
+    await add({ event_id: '$taken_back', ...mention(alice.userId) })
+    await add()
+    assert.deepEqual(
+      [await unread(alice.userId), await unread(carol.userId)],
+      [
+        [2, 1],
+        [2, 0],
+      ],
+    )
+    const redacted = { roomId: ROOM, eventId: '$taken_back' as EventId, members }
+    await store.transaction((tx) => users.notifications.takeBack(tx, redacted))
+    assert.deepEqual(
+      [await unread(alice.userId), await unread(carol.userId)],
+      [
+        [1, 0],
+        [1, 0],
+      ],
+    )
+  })
+
   test('events are counted for those whom they notify, but not for who sent them', async () => {
     const { alice, carol, add, unread } = await room(database)
     await add()

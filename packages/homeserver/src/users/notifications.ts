@@ -35,6 +35,8 @@ type Notification = {
 export type Notifications = {
   /** Notes whom an event notifies. Part of the event's own transaction. Client-server API, "Push Notifications". */
   countUnread(tx: Tx, counted: NotifyingEvent): Promise<void>
+  /** An event was redacted: nobody has it left to read. */
+  takeBack(tx: Tx, redacted: { roomId: RoomId; eventId: EventId } & Pick<NotifyingEvent, 'members'>): Promise<void>
   /** One of our users has read a room up to a position: one thread, or all of it (`threadId` empty). */
   markRead(tx: Tx, userId: UserId, roomId: RoomId, upTo: { position: number; threadId: string }): Promise<void>
   /** For sync: what a user has not read of these rooms; nothing for those of which they have read all. */
@@ -100,6 +102,14 @@ export function createNotifications(store: Store, clock: Clock): Notifications {
       }
       await storage.addNotifications(tx.db, rows)
     },
+
+    takeBack: (tx, { roomId, eventId, members }) =>
+      storage.takeBackNotifications(
+        tx.db,
+        members.map((member) => member.userId),
+        roomId,
+        eventId,
+      ),
 
     markRead: (tx, userId, roomId, { position, threadId }) =>
       storage.readNotifications(tx.db, userId, roomId, {

@@ -222,6 +222,16 @@ forEachDatabase((database) => {
     })
   })
 
+  test('a message that is redacted counts as unread no more', async () => {
+    const { alice, bob, room } = await aliceAndBob(database)
+    await room.change(bob, bob, 'join')
+    const said = await room.say(bob, 'look', { 'm.mentions': { user_ids: [alice.userId] } })
+    const unread = async () => (await alice.sync()).rooms.join[room.roomId].unread_notifications
+    assert.equal((await unread()).highlight_count, 1)
+    await room.redact(bob, said)
+    assert.equal((await unread()).highlight_count, 0)
+  })
+
   describe('the form of events', () => {
     test('unsigned tells the transaction to the device that sent it, the age, the membership, the state before', async () => {
       const { alice, bob, room, clock } = await aliceAndBob(database)

@@ -6,7 +6,7 @@ import { askForAuthChain, askForEvent, type Source } from '../ask-servers.ts'
 import { judgeOutliers, neededToJudge, storeOutliers } from '../outliers.ts'
 import type { RoomParts } from '../ports.ts'
 
-type Parts = Pick<RoomParts, 'remote' | 'events' | 'store'>
+type Parts = Pick<RoomParts, 'remote' | 'clock' | 'events' | 'store'>
 
 /** Rounds of asking for what authorizes what was got before, and events that are asked for one by one in all. */
 const MAX_ROUNDS = 10

@@ -4,7 +4,7 @@ import { askForEvent, askForState, askForStateIds, type Source } from '../ask-se
 import type { RoomParts } from '../ports.ts'
 import { fetchOutliers, keep, missingOf } from './auth-events.ts'
 
-type Parts = Pick<RoomParts, 'remote' | 'events' | 'store'>
+type Parts = Pick<RoomParts, 'remote' | 'clock' | 'events' | 'store'>
 
 /** More missing events than this are asked for all at once. */
 const ONE_BY_ONE = 50

@@ -5,7 +5,7 @@ import { roomRow } from '../../storage/rooms.ts'
 import { askForMissingEvents, type Source } from '../ask-servers.ts'
 import type { RoomParts } from '../ports.ts'
 
-type Parts = Pick<RoomParts, 'remote' | 'store'>
+type Parts = Pick<RoomParts, 'remote' | 'clock' | 'store'>
 
 /** Rounds of asking for what lies before an event, and events of one round. */
 const MAX_ROUNDS = 3

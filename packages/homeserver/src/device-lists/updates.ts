@@ -17,14 +17,17 @@ type UserUpdates = { updates: DeviceListUpdate[]; malformed: boolean }
 /** What an update did: whether clients see a difference, and why the list is to be fetched again. */
 type Outcome = { changed?: boolean; doubt?: DoubtReason }
 
+type Note = (tx: Tx) => Promise<void>
+
 export type Updates = {
   /**
    * All `m.device_list_update` of one transaction. Returns when what they say, or the doubt that they raise, is
    * durable; no request is waited for. Server-server API, "Device Management".
+   * @param note what else is written in the same database transaction
    */
-  receiveDeviceListUpdates(origin: ServerName, contents: readonly unknown[]): Promise<void>
+  receiveDeviceListUpdates(origin: ServerName, contents: readonly unknown[], note?: Note): Promise<void>
   /** All `m.signing_key_update` of one transaction; the same promise. */
-  receiveSigningKeyUpdates(origin: ServerName, contents: readonly unknown[]): Promise<void>
+  receiveSigningKeyUpdates(origin: ServerName, contents: readonly unknown[], note?: Note): Promise<void>
 }
 
 /** Handles what other servers tell of their users' lists. */
@@ -35,6 +38,7 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
   async function withLists(
     origin: ServerName,
     userIds: readonly UserId[],
+    note: Note | undefined,
     handle: (tx: Tx, row: storage.LedgerRow, list: Snapshot | undefined) => Promise<Outcome>,
   ): Promise<void> {
     await store.transaction(async (tx) => {
@@ -57,6 +61,7 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
         tx.wake(await sharedRooms.wakeKeys(tx.db, changed))
         await addChanges(tx.db, await tx.position(), changed)
       }
+      await note?.(tx)
       if (doubted) tx.afterCommit(() => resync.wake(origin))
     })
   }
@@ -92,7 +97,7 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
   }
 
   return {
-    async receiveDeviceListUpdates(origin, contents) {
+    async receiveDeviceListUpdates(origin, contents, note) {
       const byUser = new Map<UserId, UserUpdates>()
       for (const content of contents) {
         const userId = userOf(origin, content)
@@ -104,17 +109,19 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
         byUser.set(userId, said)
       }
       for (const said of byUser.values()) said.updates = inChainOrder(said.updates)
-      await withLists(origin, [...byUser.keys()], (tx, row, list) => applyAll(tx, row, list, byUser.get(row.user_id)!))
+      await withLists(origin, [...byUser.keys()], note, (tx, row, list) =>
+        applyAll(tx, row, list, byUser.get(row.user_id)!),
+      )
     },
 
-    async receiveSigningKeyUpdates(origin, contents) {
+    async receiveSigningKeyUpdates(origin, contents, note) {
       // The last one counts where a transaction has several.
       const byUser = new Map<UserId, Record<string, unknown>>()
       for (const content of contents) {
         const userId = userOf(origin, content)
         if (userId) byUser.set(userId, content as Record<string, unknown>)
       }
-      await withLists(origin, [...byUser.keys()], async (tx, row, list) => {
+      await withLists(origin, [...byUser.keys()], note, async (tx, row, list) => {
         const keys = readSigningKeys(byUser.get(row.user_id)!, row.user_id)
         if (row.tracked === 0 || !list || !keys) return { doubt: keys ? 'no list yet' : 'malformed update' }
         const outcome = await save(tx, row, list, { ...list, ...keys })

@@ -20,7 +20,7 @@ forEachDatabase((database) => {
   let store: Store
   /** What handlers were given, by type. */
   let handled: [type: string, origin: string, contents: readonly unknown[]][]
-  let handle: (contents: readonly unknown[]) => Promise<void>
+  let handle: (contents: readonly unknown[], note: Parameters<EduHandler>[2]) => Promise<void>
 
   beforeEach(async () => {
     clock = createFakeClock(undefined, { settle: database.settle })
@@ -32,9 +32,9 @@ forEachDatabase((database) => {
   function transactions(): Transactions {
     const handlerOf =
       (type: string): EduHandler =>
-      async (origin, contents) => {
+      async (origin, contents, note) => {
         handled.push([type, origin, contents])
-        await handle(contents)
+        await handle(contents, note)
       }
     const handlers = new Map(['test', 'other'].map((type) => [type, handlerOf(type)]))
     return createTransactions({ store, clock, log: silentLogger, pdus: async () => ({}), handlers })
@@ -131,6 +131,30 @@ forEachDatabase((database) => {
     works = true
     assert.equal(await all.receive(transaction), NOTHING_WRONG)
     assert.deepEqual(taken, [1, 'unlucky', 1])
+  })
+
+  test('a handler may note the answer with what it writes itself: then both are there, or neither', async () => {
+    let works = false
+    handle = (_, note) =>
+      store.transaction(async (tx) => {
+        await note!(tx)
+        if (!works) throw Object.assign(new Error('terminating connection'), { code: '57P01' })
+      })
+    const all = transactions()
+    const transaction = { origin: FAR, txnId: 't', edus: [edu(1)] }
+    await assert.rejects(all.receive(transaction), /terminating connection/)
+    works = true
+    for (const again of [all, transactions()]) assert.equal(await again.receive(transaction), NOTHING_WRONG)
+    assert.equal(handled.length, 2)
+  })
+
+  test('a handler that has only some of the EDUs, or goes with PDUs, cannot say that the transaction is done', async () => {
+    const notes: unknown[] = []
+    handle = async (_, note) => void notes.push(note)
+    const all = transactions()
+    await all.receive({ origin: FAR, txnId: 't', edus: [edu(1), edu(2, 'other')] })
+    await all.receive({ origin: FAR, txnId: 'u', edus: [edu(1)], pdus: [{}] })
+    assert.deepEqual(notes, [undefined, undefined, undefined])
   })
 
   test('answers are kept for a day after they were given, and then forgotten', async () => {

@@ -20,10 +20,10 @@ export type RoomWish = {
 /** A state event to be. */
 export type StateDraft = { type: string; stateKey: string; content: JsonObject }
 
-const PRESETS: Record<Preset, { joinRule: string; letsGuestsIn: boolean }> = {
-  private_chat: { joinRule: 'invite', letsGuestsIn: true },
-  trusted_private_chat: { joinRule: 'invite', letsGuestsIn: true },
-  public_chat: { joinRule: 'public', letsGuestsIn: false },
+const PRESETS: Record<Preset, { joinRule: string; guestAccess: string }> = {
+  private_chat: { joinRule: 'invite', guestAccess: 'can_join' },
+  trusted_private_chat: { joinRule: 'invite', guestAccess: 'can_join' },
+  public_chat: { joinRule: 'public', guestAccess: 'forbidden' },
 }
 
 /** The content of a new room's create event. */
@@ -43,12 +43,11 @@ export function createContent(wish: RoomWish, creator: UserId, version: RoomVers
 
 /** The state events of a new room that follow its creator's join, in order. */
 export function initialState(wish: RoomWish, creator: UserId, version: RoomVersion): StateDraft[] {
-  const { joinRule, letsGuestsIn } = PRESETS[wish.preset]
+  const { joinRule, guestAccess } = PRESETS[wish.preset]
   const byPreset = [
     draft('m.room.join_rules', { join_rule: joinRule }),
     draft('m.room.history_visibility', { history_visibility: 'shared' }),
-    // Without the event, guests are kept out.
-    ...(letsGuestsIn ? [draft('m.room.guest_access', { guest_access: 'can_join' })] : []),
+    draft('m.room.guest_access', { guest_access: guestAccess }),
   ]
   const given = new Set(wish.initialState.map(({ type, stateKey }) => `${type}\0${stateKey}`))
   const isGiven = ({ type, stateKey }: StateDraft) => given.has(`${type}\0${stateKey}`)

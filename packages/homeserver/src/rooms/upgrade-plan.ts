@@ -33,11 +33,6 @@ export const TRANSFERRED = [
   'm.room.policy',
 ] as const
 
-/** What a room that says nothing of it is like, said in the new one: its preset may have been another. */
-const UNSAID: Partial<Record<(typeof TRANSFERRED)[number], JsonObject>> = {
-  'm.room.guest_access': { guest_access: 'forbidden' },
-}
-
 /** The content of the new room's create event. @param tombstone where it is known already */
 export function successorCreate(
   old: OldRoom,
@@ -62,7 +57,7 @@ export function successorState(old: OldRoom, upgrade: Upgrade): StateDraft[] {
   const first = upgrade.version.privilegedCreators ? levels : raised(levels, upgrade)
   const power = (content: JsonObject): StateDraft => ({ type: 'm.room.power_levels', stateKey: '', content })
   const carried = TRANSFERRED.flatMap((type): StateDraft[] => {
-    const content = old.contents.get(type) ?? UNSAID[type]
+    const content = old.contents.get(type)
     return content ? [{ type, stateKey: '', content }] : []
   })
   return [power(first), ...carried, ...old.others, ...(first === levels ? [] : [power(levels)])]

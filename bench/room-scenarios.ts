@@ -64,14 +64,20 @@ export async function initialSync(client: BenchClient, rooms: number): Promise<{
   return { perSecond, ms: times.sort((a, b) => a - b)[1]! }
 }
 
-/** How long after a message is sent each of the long polls is answered. @returns milliseconds: the median, and the slowest of 99 % */
+/**
+ * How long after a message is sent each of the long polls is answered.
+ * @param each how many long polls every reader has
+ * @returns milliseconds: the median, and the slowest of 99 %
+ */
 export async function wakeUp(
   sender: BenchClient,
   readers: readonly BenchClient[],
   roomId: string,
+  each: number,
 ): Promise<{ p50: number; p99: number }> {
-  // Presence is left out: the readers would tell each other that they are there.
-  const wanted = encodeURIComponent(JSON.stringify({ presence: { types: [] }, room: { timeline: { limit: 1 } } }))
+  // Presence is left out: the readers would tell each other that they are there. So are members who say nothing.
+  const room = { timeline: { limit: 1 }, state: { lazy_load_members: true } }
+  const wanted = encodeURIComponent(JSON.stringify({ presence: { types: [] }, room }))
   const query = `/sync?filter=${wanted}&set_presence=offline`
   const since = new Map<BenchClient, string>()
   await inLanes(8, readers.length, async (index) => {
@@ -84,10 +90,13 @@ export async function wakeUp(
   const waits: Promise<number>[] = []
   let start = Number.POSITIVE_INFINITY
   for (const reader of readers) {
-    const path = `${query}&since=${since.get(reader)}&timeout=120000`
-    waits.push(reader.ask('GET', path).then(() => performance.now() - start))
+    for (let nth = 0; nth < each; nth++) {
+      // Synapse would answer the same request once for all.
+      const path = `${query}&since=${since.get(reader)}&timeout=${120_000 + nth}`
+      waits.push(reader.ask('GET', path).then(() => performance.now() - start))
+    }
   }
-  await new Promise((resolve) => setTimeout(resolve, 3_000 + readers.length * 5))
+  await new Promise((resolve) => setTimeout(resolve, 3_000 + waits.length * 5))
   start = performance.now()
   await say(sender, roomId, `wake-${start}`)
   const times = (await Promise.all(waits)).sort((a, b) => a - b)

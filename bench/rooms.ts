@@ -12,7 +12,9 @@ import { startEvergreen, usageOf } from './server.ts'
 const MESSAGES = 400
 const WARM_UP = 100
 const ROOMS = Number(process.env.BENCH_ROOMS ?? 500)
-const POLLS = Number(process.env.BENCH_POLLS ?? 500)
+const POLLS = Number(process.env.BENCH_POLLS ?? 2_000)
+/** Long polls of each reader. */
+const POLLS_EACH = 10
 const MEMBERS = Number(process.env.BENCH_MEMBERS ?? 5_000)
 /** A server that uses less in a second is idle. */
 const IDLE_CPU_MS = 30
@@ -108,11 +110,11 @@ async function largeRoom(
 async function wakeUps(alice: BenchClient, newClient: (username: string) => Promise<BenchClient>): Promise<Figures> {
   const roomId = await publicRoom(alice)
   const readers: BenchClient[] = []
-  await inLanes(4, POLLS, async (index) => {
+  await inLanes(4, POLLS / POLLS_EACH, async (index) => {
     const reader = await newClient(`reader${index}`)
     await join(reader, roomId)
     readers.push(reader)
   })
-  const { p50, p99 } = await wakeUp(alice, readers, roomId)
+  const { p50, p99 } = await wakeUp(alice, readers, roomId, POLLS_EACH)
   return { [`${POLLS} long polls woken, median ms`]: p50, [`${POLLS} long polls woken, p99 ms`]: p99 }
 }

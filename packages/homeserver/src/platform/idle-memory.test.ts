@@ -24,7 +24,7 @@ test('garbage is collected once after the start, and once after each busy time, 
   loop.start()
   await seconds(5, 0.9)
   assert.equal(collected, 0, 'not while it is busy')
-  await seconds(300, 0.001)
+  await seconds(200, 0.001)
   assert.equal(collected, 1, 'an idle process has nothing left to collect')
   await seconds(10, 0.5)
   await seconds(10, 0.001)

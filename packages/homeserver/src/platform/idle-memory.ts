@@ -6,8 +6,10 @@ import { createWorkerLoop, type WorkerLoop } from './worker-loop.ts'
 /** How often it is looked whether the process is quiet (ms), and for how long it then leaves its memory alone. */
 const LOOK_MS = 2_000
 const REST_MS = 60_000
-/** A process that uses less of a core is quiet, one that uses more makes garbage. */
+/** A process that uses less of a core is quiet. */
 const QUIET = 0.02
+/** Garbage is worth a pause once the process has used so much CPU time since the last one (ms). */
+const WORTH_MS = 300
 
 /**
  * Gives back what a busy time has left behind, once it is over. V8 collects when it needs room, which a process that has
@@ -23,20 +25,18 @@ export function createIdleCollection(parts: {
 }): WorkerLoop {
   const { clock, usedMs, collect, onError } = parts
   // The start itself is such a time.
-  let hasGarbage = true
+  let usedAtCollection = 0
   let before = { at: clock.now(), used: usedMs() }
   return createWorkerLoop({
     clock,
     onError,
     async pass() {
       const now = clock.now()
-      const elapsed = now - before.at
-      const isQuiet = usedMs() - before.used < elapsed * QUIET
-      if (!isQuiet && elapsed > 0) hasGarbage = true
-      const collects = isQuiet && hasGarbage
+      const isQuiet = usedMs() - before.used < (now - before.at) * QUIET
+      const collects = isQuiet && usedMs() - usedAtCollection > WORTH_MS
       if (collects) {
         collect()
-        hasGarbage = false
+        usedAtCollection = usedMs()
       }
       before = { at: now, used: usedMs() }
       return { more: false, nextAt: now + (collects ? REST_MS : LOOK_MS) }

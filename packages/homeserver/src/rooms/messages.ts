@@ -49,8 +49,7 @@ export async function messages(
   const members = filter.lazy_load_members ? await senderMemberships(parts, db, found.events) : undefined
   return {
     start: query.from ?? formatPlace(from),
-    // Older versions of the specification have it with all events: the page behind the last, which is empty, has none.
-    ...(found.isAtEnd && chunk.length === 0 ? {} : { end: formatPlace(found.end, newest) }),
+    ...(found.isAtEnd ? {} : { end: formatPlace(found.end, newest) }),
     chunk,
     ...(members && { state: await clientState(parts, db, access.viewer, members, form) }),
   }

@@ -154,9 +154,7 @@ forEachDatabase((database) => {
       const { alice, room } = await aliceAndBob(database)
       for (let n = 0; n < 25; n++) await room.say(alice, `m${n}`)
       const whole = (await messagesOf(room, alice, 'dir=f&limit=100')).body
-      // The page behind the last one is empty, and the end.
-      const behind = (await messagesOf(room, alice, `dir=f&limit=100&from=${whole.end}`)).body
-      assert.deepEqual([behind.chunk, behind.end], [[], undefined])
+      assert.equal(whole.end, undefined)
       for (const dir of ['f', 'b']) {
         const found: Event[] = []
         let from = ''

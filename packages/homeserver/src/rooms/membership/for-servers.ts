@@ -68,7 +68,7 @@ export function createMembersForServers(parts: RoomParts, writer: RoomWriter, ac
     }
     const pdu = isVouchedFor ? signPdu(event.pdu, version, serverName, signingKey) : event.pdu
     const [verified] = await verifyEvents(parts, [pdu], version)
-    if (!verified || 'invalid' in verified) throw forbidden('The signature of the event could not be verified')
+    if (!verified || 'invalid' in verified) throw invalidParam('The signature of the event could not be verified')
     const { event: signed } = verified
     const taken = await writer.write(roomId, async (room) => {
       if (isVouchedFor) authoriserOf(await grantJoin(parts, room, signed.sender))
@@ -126,7 +126,7 @@ function readMember(
   if (event.roomId !== roomId || event.eventId !== eventId) throw invalidParam('The event is not the one in the path')
   if (event.type !== 'm.room.member' || event.content.membership !== kind) throw invalidParam(`The event is no ${kind}`)
   if (event.stateKey !== event.sender) throw invalidParam('The event is about somebody else than its sender')
-  if (serverNameOf(event.sender) !== origin) throw forbidden('The sender is not of your server')
+  if (serverNameOf(event.sender) !== origin) throw invalidParam('The sender is not of your server')
   if (!hasGoodContentHash(event.pdu)) throw invalidParam('The event does not have the hash that it says')
   return event
 }

@@ -26,10 +26,7 @@ const MAKE_TIMEOUT_MS = 20_000
 const MAX_SERVERS = 10
 const encode = encodeURIComponent
 
-/**
- * Servers that may be in a room that we are not in, the likeliest first. The one that the room's ID names is a guess, for
- * want of any other. @param via those that the client names
- */
+/** Servers that may be in a room that we are not in, the likeliest first. @param via those that the client names */
 export async function serversToAsk(
   { store, serverName, remote }: RoomParts,
   { roomId, userId }: Outsider,
@@ -44,7 +41,7 @@ export async function serversToAsk(
     ...via,
     ...inviter,
     ...(teller ? [teller] : []),
-    ...(via.length === 0 && isServerName(ofRoomId) ? [ofRoomId] : []),
+    ...(isServerName(ofRoomId) ? [ofRoomId] : []),
     ...known,
   ])
   return [...all].filter((server) => server !== serverName && remote.isAllowed(server)).slice(0, MAX_SERVERS)

@@ -73,9 +73,9 @@ async function readInvite(
   if (read.type !== 'm.room.member' || read.content.membership !== 'invite') {
     throw invalidParam('The event is no invitation')
   }
-  if (serverNameOf(read.sender) !== origin) throw forbidden('The sender is not of your server')
+  if (serverNameOf(read.sender) !== origin) throw invalidParam('The sender is not of your server')
   const [result] = await verifyEvents(parts, [pdu], version)
-  if (!result || 'invalid' in result) throw forbidden('The signature of the event could not be verified')
+  if (!result || 'invalid' in result) throw invalidParam('The signature of the event could not be verified')
   if (!hasGoodContentHash(read.pdu)) throw invalidParam('The event does not have the hash that it says')
   return result.event
 }

@@ -144,7 +144,10 @@ export function createTestServer(options: TestServerOptions): TestServer {
   async function ask(request: ClientRequest): Promise<ClientAnswer> {
     const authorization = request.token === undefined ? {} : { authorization: `Bearer ${request.token}` }
     const { status, headers, body } = await inject(request, { 'content-type': 'application/json', ...authorization })
-    return { status, headers, body: body.length === 0 ? undefined : JSON.parse(body.toString('utf8')) }
+    const text = body.toString('utf8')
+    // The page is no JSON.
+    const isPage = headers['content-type']?.startsWith('text/html')
+    return { status, headers, body: text === '' || isPage ? undefined : JSON.parse(text) }
   }
 
   return {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, beforeEach, describe, test } from 'node:test'
+import { after, afterEach, beforeEach, describe, test } from 'node:test'
 import { type Backend, postgresBackend, sqliteBackend } from '../../src/storage/dialect.ts'
 import { openStore, type Store } from '../../src/storage/store.ts'
 import { findPostgres, type PostgresServer } from './postgres-server.ts'
@@ -58,17 +58,17 @@ export function onSqlite(body: (database: TestDatabase) => void): void {
 
 let found: ReturnType<typeof findPostgres> | undefined
 
-/** One server for the whole process, given up when nothing is left to run. */
+/** One server for the whole process. */
 function postgres(): ReturnType<typeof findPostgres> {
-  if (!found) {
-    found = findPostgres()
-    process.once('beforeExit', async () => {
-      const server = await found
-      if (server && !('missing' in server)) await server.stop()
-    })
-  }
+  found ??= findPostgres()
   return found
 }
+
+// Given up behind the last test of the file. Not when the process has nothing left to do: it has that now and then between tests.
+after(async () => {
+  const server = await found
+  if (server && !('missing' in server)) await server.stop()
+})
 
 function databasesOn(server: PostgresServer): Maker {
   return {
@@ -116,7 +116,14 @@ function createTestDatabase({ name, make }: Maker): TestDatabase {
   async function cleanUp(): Promise<void> {
     for (let cleanup = cleanups.pop(); cleanup; cleanup = cleanups.pop()) await cleanup()
   }
-  beforeEach(cleanUp)
+  // The hooks run for the parts of a test (`t.test`) as well, which share its database.
+  let running = 0
+  beforeEach(async () => {
+    if (running++ === 0) await cleanUp()
+  })
+  afterEach(() => {
+    running--
+  })
   after(cleanUp)
 
   return {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import type { BrowserContextOptions, Page } from 'playwright-core'
+import { promote } from '../../homeserver/test/support/promote.ts'
 import * as answers from '../../homeserver/test/support/remote-answers.ts'
 import { checkAccessibility, missingBrowser, startBrowser } from './support/browser.ts'
-import { promote, type Stage, setStage } from './support/stage.ts'
+import { type Stage, setStage } from './support/stage.ts'
 
 const LIMIT = { timeout: 60_000 }
 // biome-ignore lint/suspicious/noExplicitAny: it runs in the browser, whose types the tests do without
@@ -167,7 +168,7 @@ describe('the page, in Chromium', { skip: missingBrowser() }, () => {
     const { bob, far } = stage
     const everybody = await signIn(t, stage)
     assert.equal(await everybody.getByRole('link', { name: 'Servers' }).count(), 0)
-    await promote(stage)
+    await promote(stage.server, stage.alice.userId)
     far.answerAlways({ endpoint: 'devices' }, answers.status(503))
     bob.addDevice('LOST')
     await stage.tell(bob.addDevice('TABLET'))

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import { createMetrics } from '../../src/http/ops/metrics.ts'
 import { forEachDatabase, onSqlite } from '../support/databases.ts'
+import { promote } from '../support/promote.ts'
 import * as answers from '../support/remote-answers.ts'
 import type { TestClient } from '../support/test-client.ts'
 import type { TestServer } from '../support/test-server.ts'
@@ -47,12 +48,7 @@ async function openStream(server: TestServer, client: TestClient) {
 
 async function adminOf({ servers }: AliceAndBob): Promise<TestClient> {
   const root = await servers.hs1.register('root')
-  const { store } = servers.hs1.homeserver.ctx
-  await store.db
-    .updateTable('users')
-    .set({ is_admin: 1 })
-    .where('user_id', '=', root.userId as never)
-    .execute()
+  await promote(servers.hs1.homeserver, root.userId)
   return root
 }
 

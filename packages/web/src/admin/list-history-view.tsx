@@ -4,9 +4,7 @@ import type { ListHistory } from '../api/types.ts'
 import { StateBadge } from '../design/icons.tsx'
 import { Coming, Lasting, Moment } from '../design/moment.tsx'
 import { reasonOf } from './figures.ts'
-import { usePolled } from './use-polled.ts'
-
-const ADMIN = '/_evergreen/admin/v1'
+import { ADMIN, usePolled } from './use-polled.ts'
 
 const EVENTS: Record<string, string> = {
   doubted: 'A doubt came up',

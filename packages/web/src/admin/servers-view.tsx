@@ -3,12 +3,12 @@ import type { Session } from '../api/session.ts'
 import type { Destination, ListOverview } from '../api/types.ts'
 import { Icon } from '../design/icons.tsx'
 import { Coming, Lasting, Moment, useNow } from '../design/moment.tsx'
+import { More } from '../design/more.tsx'
 import { Scrolled } from '../design/scrolled.tsx'
 import { counted } from '../design/words.ts'
 import { type Breaker, breakerOf, countBy } from './figures.ts'
-import { usePolled } from './use-polled.ts'
+import { ADMIN, usePolled } from './use-polled.ts'
 
-const ADMIN = '/_evergreen/admin/v1'
 const PAGE = 100
 
 const BREAKERS: Record<Breaker, { icon: 'good' | 'bad' | 'waiting'; words: string }> = {
@@ -97,11 +97,7 @@ export function ServersView({ session }: { session: Session }) {
         </table>
       </Scrolled>
       {servers.answer && all.length === 0 && <p className="empty">This homeserver has not talked to any other yet.</p>}
-      {found.length > most && (
-        <button type="button" className="quiet more" onClick={() => setMost(most + PAGE)}>
-          Show more ({found.length - most})
-        </button>
-      )}
+      <More left={found.length - most} onMore={() => setMost(most + PAGE)} />
     </>
   )
 }

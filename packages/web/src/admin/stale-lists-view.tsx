@@ -3,14 +3,14 @@ import type { Session } from '../api/session.ts'
 import type { ListOverview, StaleCount } from '../api/types.ts'
 import { StateBadge } from '../design/icons.tsx'
 import { Coming, Lasting } from '../design/moment.tsx'
+import { More } from '../design/more.tsx'
 import { Scrolled } from '../design/scrolled.tsx'
 import { counted } from '../design/words.ts'
 import { Bars } from './bars.tsx'
 import { ageNames, countBy, linesOf, reasonOf } from './figures.ts'
 import { Plot } from './plot.tsx'
-import { usePolled } from './use-polled.ts'
+import { ADMIN, usePolled } from './use-polled.ts'
 
-const ADMIN = '/_evergreen/admin/v1'
 const PAGE = 100
 const PERIODS = [
   ['The last day', 24 * 3_600_000],
@@ -94,11 +94,7 @@ export function StaleListsView({ session }: { session: Session }) {
           </tbody>
         </table>
       </Scrolled>
-      {lists.length > most && (
-        <button type="button" className="quiet more" onClick={() => setMost(most + PAGE)}>
-          Show more ({lists.length - most})
-        </button>
-      )}
+      <More left={lists.length - most} onMore={() => setMost(most + PAGE)} />
     </>
   )
 }

@@ -1,6 +1,9 @@
 import { useCallback, useEffect, useState } from 'react'
 import type { Session } from '../api/session.ts'
 
+/** Where the operator API is. */
+export const ADMIN = '/_evergreen/admin/v1'
+
 /** Operators' figures are asked for again this often (ms), while the page is looked at. */
 const EVERY_MS = 10_000
 

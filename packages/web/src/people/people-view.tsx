@@ -1,5 +1,6 @@
 import { useDeferredValue, useId, useMemo, useState } from 'react'
 import type { Session } from '../api/session.ts'
+import { More } from '../design/more.tsx'
 import { counted } from '../design/words.ts'
 import { type Order, shown, signsOfStaleness } from './people.ts'
 import { Person } from './person.tsx'
@@ -80,11 +81,7 @@ export function PeopleView({ session }: { session: Session }) {
           />
         ))}
       </ul>
-      {found.length > most && (
-        <button type="button" className="quiet more" onClick={() => setMost(most + PAGE)}>
-          Show more ({found.length - most})
-        </button>
-      )}
+      <More left={found.length - most} onMore={() => setMost(most + PAGE)} />
       <details className="fine" id={explanation}>
         <summary>What the marks mean</summary>
         <p>

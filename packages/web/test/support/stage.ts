@@ -57,13 +57,3 @@ export async function setStage(t: TestContext, settings: PartialSettings = {}): 
     url: `${server.baseUrl()}/_evergreen/`,
   }
 }
-
-/** Makes alice an admin of her homeserver. */
-export async function promote({ server, alice }: Stage): Promise<void> {
-  const { db } = server.ctx.store
-  await db
-    .updateTable('users')
-    .set({ is_admin: 1 })
-    .where('user_id', '=', alice.userId as never)
-    .execute()
-}

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { forEachDatabase, type TestDatabase } from '../../../test/support/databases.ts'
+import { promote } from '../../../test/support/promote.ts'
 import { createRoom, roomPath } from '../../../test/support/room-client.ts'
 import type { ClientAnswer, TestClient } from '../../../test/support/test-client.ts'
 import { testNetwork } from '../../../test/support/test-network.ts'
@@ -13,12 +14,7 @@ async function people(database: TestDatabase) {
   const { servers } = await testNetwork(['hs1'], { database, realRooms: true })
   const { register, homeserver, ask } = servers.hs1
   const admin = await register('root')
-  const { db } = homeserver.ctx.store
-  await db
-    .updateTable('users')
-    .set({ is_admin: 1 })
-    .where('user_id', '=', admin.userId as never)
-    .execute()
+  await promote(homeserver, admin.userId)
   const moderate = (what: 'lock' | 'suspend', userId: string, on: boolean, by: TestClient = admin) =>
     ask({
       method: 'PUT',

@@ -42,6 +42,6 @@ export function admin(app: App, ctx: Context): void {
 }
 
 /** Before anything is looked up: whoever is not an admin learns nothing of who there is. */
-function requireAdmin({ isAdmin }: Requester): void {
+export function requireAdmin({ isAdmin }: Requester): void {
   if (!isAdmin) throw forbidden('Only admins may do this')
 }

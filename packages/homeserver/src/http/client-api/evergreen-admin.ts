@@ -1,10 +1,11 @@
 import { type Static, Type } from 'typebox'
 import type { Context } from '../../context.ts'
-import { badJson, forbidden, invalidParam, notFound } from '../../matrix/errors.ts'
+import { badJson, invalidParam, notFound } from '../../matrix/errors.ts'
 import { isServerName, isUserId, type UserId } from '../../matrix/ids.ts'
 import { DOUBT_AGES } from '../../storage/device-list-counts.ts'
 import { destinationOverview } from '../../storage/device-list-figures.ts'
 import type { App } from '../app.ts'
+import { requireAdmin } from './admin.ts'
 
 const BASE = '/_evergreen/admin/v1'
 const DEFAULT_LIMIT = 100
@@ -19,7 +20,7 @@ const refreshBody = Type.Object({ server: text, stale: Type.Optional(Type.Boolea
 export function evergreenAdmin(app: App, ctx: Context): void {
   app.register(async (scope) => {
     scope.addHook('preValidation', async (request) => {
-      if (!request.is404 && !request.requester.isAdmin) throw forbidden('Only admins may do this')
+      if (!request.is404) requireAdmin(request.requester)
     })
     routes(scope as App, ctx)
   })

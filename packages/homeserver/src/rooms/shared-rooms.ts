@@ -19,8 +19,8 @@ export function sharedRooms(serverName: ServerName) {
     },
     /**
      * Who came to a room that `userId` is in, or was in one that they came to, between two positions of the stream, they
-     * themselves among these if they came to one; and who parted with them in some room, the user's own going included (others may be shared); and who was invited to
-     * one of theirs.
+     * themselves among these if they came to one; and who parted with them in some room, the user's own going included
+     * (others may be shared); and who was invited to one of theirs.
      */
     async movements(db: Db, userId: UserId, after: number, upTo: number): Promise<Movements> {
       const met = new Set<UserId>()

@@ -8,15 +8,14 @@ import { isDatabaseFailure } from '../storage/database-failures.ts'
 import { forgetTransactions, receivedResponse, saveResponse } from '../storage/received-transactions.ts'
 import type { Store, Tx } from '../storage/store.ts'
 
+/** What else is written in a database transaction. */
+type Note = (tx: Tx) => Promise<void>
+
 /**
  * Takes all EDUs of one type that a transaction has, in order. What it must not lose is durable when it returns.
  * @param note may be called, once, in the database transaction with which the handler is done: it notes the answer there
  */
-export type EduHandler = (
-  origin: ServerName,
-  contents: readonly unknown[],
-  note?: (tx: Tx) => Promise<void>,
-) => Promise<void>
+export type EduHandler = (origin: ServerName, contents: readonly unknown[], note?: Note) => Promise<void>
 
 /** Takes all PDUs of a transaction. @returns by event ID what became of each */
 type PduHandler = (origin: ServerName, pdus: readonly unknown[]) => Promise<object>
@@ -57,7 +56,7 @@ export function createTransactions(parts: {
     type: string,
     contents: readonly unknown[],
     failures: unknown[],
-    note?: (tx: Tx) => Promise<void>,
+    note?: Note,
   ): Promise<void> {
     try {
       await handlers.get(type)!(origin, contents, note)
@@ -95,11 +94,7 @@ export function createTransactions(parts: {
   }
 
   /** @param note goes to the handler of the EDUs if all are of one type: with several, it would be too early for some */
-  async function takeEdus(
-    origin: ServerName,
-    edus: readonly unknown[],
-    note?: (tx: Tx) => Promise<void>,
-  ): Promise<void> {
+  async function takeEdus(origin: ServerName, edus: readonly unknown[], note?: Note): Promise<void> {
     const byType = new Map<string, unknown[]>()
     for (const edu of edus) {
       if (!isObject(edu) || typeof edu.edu_type !== 'string' || !handlers.has(edu.edu_type)) continue

@@ -1,5 +1,6 @@
 import { createEventParser } from './event-stream.ts'
 import { ApiError } from './homeserver.ts'
+import { pause } from './pause.ts'
 import type { Session } from './session.ts'
 import type { DeviceListNews } from './types.ts'
 
@@ -67,14 +68,4 @@ async function readStream(
   } finally {
     clearTimeout(alarm)
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer)
-      resolve()
-    })
-  })
 }

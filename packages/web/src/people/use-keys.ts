@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'react'
 import { ApiError } from '../api/homeserver.ts'
+import { pause } from '../api/pause.ts'
 import type { Session } from '../api/session.ts'
 import type { DeviceList, KeysAnswer } from '../api/types.ts'
 import { type PersonKeys, personKeys } from './trust.ts'
@@ -39,7 +40,9 @@ export function useKeys(session: Session, lists: readonly DeviceList[]): Readonl
         setKeys((known) => new Map([...known, ...found]))
       })
       // What was known stays on the page, and is asked for again; the list's own state says what is wrong.
-      .catch((error: unknown) => pause(Math.max(WAIT_MS, (error instanceof ApiError && error.retryAfterMs) || 0)))
+      .catch((error: unknown) =>
+        pause(Math.max(WAIT_MS, (error instanceof ApiError && error.retryAfterMs) || 0), signal),
+      )
       .finally(() => {
         isReading.current = false
         if (!signal.aborted) setTurn((count) => count + 1)
@@ -67,5 +70,3 @@ async function readKeys(
 /** What a list is at: another text is another list. */
 const versionOf = ({ stream_id, synced_at, devices, state }: DeviceList) =>
   JSON.stringify([stream_id, synced_at, devices, state === 'fresh'])
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from 'react'
 import { ApiError } from '../api/homeserver.ts'
+import { pause } from '../api/pause.ts'
 import type { Session } from '../api/session.ts'
 import type { DeviceList } from '../api/types.ts'
 import type { People } from './people.ts'
@@ -90,7 +91,7 @@ export function useRefreshes(session: Session, people: People | undefined): Refr
           // Our own homeserver's limits end soon; what others ask for is kept in mind by the homeserver.
           const isOurs = failure?.errcode === 'M_LIMIT_EXCEEDED' && !failure.retryScheduled
           if (!isOurs || failure.retryAfterMs === undefined) break
-          await new Promise((resolve) => setTimeout(resolve, failure.retryAfterMs))
+          await pause(failure.retryAfterMs, signal)
           if (signal.aborted) return
         }
       }

@@ -4,7 +4,7 @@ import type { BenchClient } from './matrix-client.ts'
 import { inLanes } from './room-scenarios.ts'
 
 /** What device lists cost, measured through the client and federation APIs of any homeserver that shares a room with a fleet. */
-const LANES = 8
+const LANES = Number(process.env.BENCH_LANES ?? 8)
 const POLL_MS = 10
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

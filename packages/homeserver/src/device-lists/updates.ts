@@ -1,5 +1,6 @@
 import { isUserId, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import { isObject } from '../matrix/json.ts'
+import { createGather } from '../platform/gather.ts'
 import { addChanges } from '../storage/device-list-stream.ts'
 import * as storage from '../storage/device-lists.ts'
 import type { Tx } from '../storage/store.ts'
@@ -19,6 +20,12 @@ type Outcome = { changed?: boolean; doubt?: DoubtReason }
 
 type Note = (tx: Tx) => Promise<void>
 
+/** What one transaction carries of one type. */
+type Received = { origin: ServerName; contents: readonly unknown[]; note: Note | undefined }
+
+/** So many updates are written in one database transaction at the most, unless one server sends more at once. */
+const WRITTEN_TOGETHER = 100
+
 export type Updates = {
   /**
    * All `m.device_list_update` of one transaction. Returns when what they say, or the doubt that they raise, is
@@ -36,16 +43,15 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
 
   /** Runs `handle` on the users' ledger rows and lists, locked; then tells whoever shares a room with the changed. */
   async function withLists(
-    origin: ServerName,
+    received: readonly Received[],
     userIds: readonly UserId[],
-    note: Note | undefined,
     handle: (tx: Tx, row: storage.LedgerRow, list: Snapshot | undefined) => Promise<Outcome>,
   ): Promise<void> {
     await store.transaction(async (tx) => {
       const rows = await storage.lockedRows(tx.db, userIds)
       const lists = await storage.snapshotRows(tx.db, [...rows.keys()])
       const changed: UserId[] = []
-      let doubted = false
+      const doubted = new Set<ServerName>()
       for (const [userId, row] of rows) {
         const list = lists.get(userId)
         const known = list && row.stream_id !== null ? snapshotOf(list, row.stream_id) : undefined
@@ -54,15 +60,17 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
         if (outcome.doubt) {
           await raiseDoubt(tx, userId, { reason: outcome.doubt, now: clock.now(), needed: row.tracked === 1 })
           log.debug({ userId, reason: outcome.doubt }, 'a device list is in doubt')
-          doubted = true
+          doubted.add(row.server_name)
         }
       }
       if (changed.length > 0) {
         tx.wake(await sharedRooms.wakeKeys(tx.db, changed))
         await addChanges(tx.db, await tx.position(), changed)
       }
-      await note?.(tx)
-      if (doubted) tx.afterCommit(() => resync.wake(origin))
+      for (const { note } of received) await note?.(tx)
+      tx.afterCommit(() => {
+        for (const server of doubted) resync.wake(server)
+      })
     })
   }
 
@@ -96,39 +104,39 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
     return doubt ? { ...outcome, doubt } : outcome
   }
 
-  return {
-    async receiveDeviceListUpdates(origin, contents, note) {
-      const byUser = new Map<UserId, UserUpdates>()
-      for (const content of contents) {
-        const userId = userOf(origin, content)
-        if (!userId) continue
-        const said = byUser.get(userId) ?? { updates: [], malformed: false }
-        const update = readUpdate(content as Record<string, unknown>, userId, settings.keepDisplayNames)
-        if (typeof update === 'string') said.malformed = true
-        else said.updates.push(update)
-        byUser.set(userId, said)
-      }
-      for (const said of byUser.values()) said.updates = inChainOrder(said.updates)
-      await withLists(origin, [...byUser.keys()], note, (tx, row, list) =>
-        applyAll(tx, row, list, byUser.get(row.user_id)!),
-      )
-    },
+  async function takeDeviceListUpdates(received: readonly Received[]): Promise<void> {
+    const byUser = new Map<UserId, UserUpdates>()
+    for (const [userId, content] of contentsByUser(received)) {
+      const said = byUser.get(userId) ?? { updates: [], malformed: false }
+      const update = readUpdate(content, userId, settings.keepDisplayNames)
+      if (typeof update === 'string') said.malformed = true
+      else said.updates.push(update)
+      byUser.set(userId, said)
+    }
+    for (const said of byUser.values()) said.updates = inChainOrder(said.updates)
+    await withLists(received, [...byUser.keys()], (tx, row, list) => applyAll(tx, row, list, byUser.get(row.user_id)!))
+  }
 
-    async receiveSigningKeyUpdates(origin, contents, note) {
-      // The last one counts where a transaction has several.
-      const byUser = new Map<UserId, Record<string, unknown>>()
+  async function takeSigningKeyUpdates(received: readonly Received[]): Promise<void> {
+    // The last one counts where there are several.
+    const byUser = new Map(contentsByUser(received))
+    await withLists(received, [...byUser.keys()], async (tx, row, list) => {
+      const keys = readSigningKeys(byUser.get(row.user_id)!, row.user_id)
+      if (row.tracked === 0 || !list || !keys) return { doubt: keys ? 'no list yet' : 'malformed update' }
+      const outcome = await save(tx, row, list, { ...list, ...keys })
+      // A snapshot in flight may be older than these keys and has nothing to tell it by.
+      return row.lease_until === null ? outcome : { doubt: 'update during fetch', ...outcome }
+    })
+  }
+
+  /** Of all that came: what is for a user of the server that sent it. */
+  function* contentsByUser(received: readonly Received[]): Generator<[UserId, Record<string, unknown>]> {
+    for (const { origin, contents } of received) {
       for (const content of contents) {
         const userId = userOf(origin, content)
-        if (userId) byUser.set(userId, content as Record<string, unknown>)
+        if (userId) yield [userId, content as Record<string, unknown>]
       }
-      await withLists(origin, [...byUser.keys()], note, async (tx, row, list) => {
-        const keys = readSigningKeys(byUser.get(row.user_id)!, row.user_id)
-        if (row.tracked === 0 || !list || !keys) return { doubt: keys ? 'no list yet' : 'malformed update' }
-        const outcome = await save(tx, row, list, { ...list, ...keys })
-        // A snapshot in flight may be older than these keys and has nothing to tell it by.
-        return row.lease_until === null ? outcome : { doubt: 'update during fetch', ...outcome }
-      })
-    },
+    }
   }
 
   function userOf(origin: ServerName, content: unknown): UserId | undefined {
@@ -136,6 +144,14 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
     if (isUserId(userId) && serverNameOf(userId) === origin) return userId
     log.debug({ origin }, 'ignored an update that is not for a user of its origin')
     return undefined
+  }
+  // A commit costs more than an update: what many servers send at the same time is written together.
+  const limits = { sizeOf: ({ contents }: Received) => contents.length, most: WRITTEN_TOGETHER }
+  const deviceListUpdates = createGather(takeDeviceListUpdates, limits)
+  const signingKeyUpdates = createGather(takeSigningKeyUpdates, limits)
+  return {
+    receiveDeviceListUpdates: (origin, contents, note) => deviceListUpdates({ origin, contents, note }),
+    receiveSigningKeyUpdates: (origin, contents, note) => signingKeyUpdates({ origin, contents, note }),
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { createSemaphore } from './semaphore.ts'
+import { createRounds, createSemaphore } from './semaphore.ts'
 
 test('so many run at the same time, the others in the order of asking', async () => {
   const permits = createSemaphore(2)
@@ -46,4 +46,34 @@ test('who asks just when a permit comes free does not push in, and there is neve
   const third = first.then(() => permits.run(task('third')))
   await Promise.all([second, third])
   assert.deepEqual(order, ['first', 'second', 'third'])
+})
+
+test('rounds: places that came free meanwhile are given out together, in the order of asking, when others have had their turn', async () => {
+  const rounds = createRounds(2)
+  const order: string[] = []
+  const task = (name: string) => async () => {
+    order.push(`${name} begins`)
+    await null
+    order.push(`${name} ends`)
+  }
+  setImmediate(() => order.push('others'))
+  await Promise.all(['a', 'b', 'c', 'd'].map((name) => rounds.run(task(name))))
+  assert.deepEqual(order, [
+    ...['a begins', 'b begins', 'a ends', 'b ends'],
+    'others',
+    ...['c begins', 'd begins', 'c ends', 'd ends'],
+  ])
+})
+
+test('rounds: a task that takes long holds only its own place, and one that fails gives it back', async () => {
+  const rounds = createRounds(2)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const long = rounds.run(() => promise)
+  await assert.rejects(
+    rounds.run(() => Promise.reject(new Error('no'))),
+    /no/,
+  )
+  assert.deepEqual(await Promise.all([1, 2, 3].map((n) => rounds.run(async () => n))), [1, 2, 3])
+  resolve()
+  await long
 })

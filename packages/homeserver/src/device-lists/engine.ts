@@ -61,7 +61,7 @@ export type DeviceLists = Omit<Outgoing, 'source'> &
     /** EDUs of other servers; durable when it returns. Keyed by EDU type. */
     receive: Record<
       'm.device_list_update' | 'm.signing_key_update',
-      (origin: ServerName, contents: readonly unknown[], note?: (tx: Tx) => Promise<void>) => Promise<void>
+      (origin: ServerName, contents: readonly unknown[]) => Promise<void>
     >
     /** Remote users with whom a room is shared from now on. Part of the membership's own transaction. */
     startTracking(tx: Tx, userIds: readonly UserId[]): Promise<void>

@@ -18,10 +18,8 @@ type UserUpdates = { updates: DeviceListUpdate[]; malformed: boolean }
 /** What an update did: whether clients see a difference, and why the list is to be fetched again. */
 type Outcome = { changed?: boolean; doubt?: DoubtReason }
 
-type Note = (tx: Tx) => Promise<void>
-
 /** What one transaction carries of one type. */
-type Received = { origin: ServerName; contents: readonly unknown[]; note: Note | undefined }
+type Received = { origin: ServerName; contents: readonly unknown[] }
 
 /** So many updates are written in one database transaction at the most, unless one server sends more at once. */
 const WRITTEN_TOGETHER = 100
@@ -30,11 +28,10 @@ export type Updates = {
   /**
    * All `m.device_list_update` of one transaction. Returns when what they say, or the doubt that they raise, is
    * durable; no request is waited for. Server-server API, "Device Management".
-   * @param note what else is written in the same database transaction
    */
-  receiveDeviceListUpdates(origin: ServerName, contents: readonly unknown[], note?: Note): Promise<void>
+  receiveDeviceListUpdates(origin: ServerName, contents: readonly unknown[]): Promise<void>
   /** All `m.signing_key_update` of one transaction; the same promise. */
-  receiveSigningKeyUpdates(origin: ServerName, contents: readonly unknown[], note?: Note): Promise<void>
+  receiveSigningKeyUpdates(origin: ServerName, contents: readonly unknown[]): Promise<void>
 }
 
 /** Handles what other servers tell of their users' lists. */
@@ -43,7 +40,6 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
 
   /** Runs `handle` on the users' ledger rows and lists, locked; then tells whoever shares a room with the changed. */
   async function withLists(
-    received: readonly Received[],
     userIds: readonly UserId[],
     handle: (tx: Tx, row: storage.LedgerRow, list: Snapshot | undefined) => Promise<Outcome>,
   ): Promise<void> {
@@ -67,7 +63,6 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
         tx.wake(await sharedRooms.wakeKeys(tx.db, changed))
         await addChanges(tx.db, await tx.position(), changed)
       }
-      for (const { note } of received) await note?.(tx)
       tx.afterCommit(() => {
         for (const server of doubted) resync.wake(server)
       })
@@ -114,13 +109,13 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
       byUser.set(userId, said)
     }
     for (const said of byUser.values()) said.updates = inChainOrder(said.updates)
-    await withLists(received, [...byUser.keys()], (tx, row, list) => applyAll(tx, row, list, byUser.get(row.user_id)!))
+    await withLists([...byUser.keys()], (tx, row, list) => applyAll(tx, row, list, byUser.get(row.user_id)!))
   }
 
   async function takeSigningKeyUpdates(received: readonly Received[]): Promise<void> {
     // The last one counts where there are several.
     const byUser = new Map(contentsByUser(received))
-    await withLists(received, [...byUser.keys()], async (tx, row, list) => {
+    await withLists([...byUser.keys()], async (tx, row, list) => {
       const keys = readSigningKeys(byUser.get(row.user_id)!, row.user_id)
       if (row.tracked === 0 || !list || !keys) return { doubt: keys ? 'no list yet' : 'malformed update' }
       const outcome = await save(tx, row, list, { ...list, ...keys })
@@ -150,8 +145,8 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
   const deviceListUpdates = createGather(takeDeviceListUpdates, limits)
   const signingKeyUpdates = createGather(takeSigningKeyUpdates, limits)
   return {
-    receiveDeviceListUpdates: (origin, contents, note) => deviceListUpdates({ origin, contents, note }),
-    receiveSigningKeyUpdates: (origin, contents, note) => signingKeyUpdates({ origin, contents, note }),
+    receiveDeviceListUpdates: (origin, contents) => deviceListUpdates({ origin, contents }),
+    receiveSigningKeyUpdates: (origin, contents) => signingKeyUpdates({ origin, contents }),
   }
 }
 

@@ -20,7 +20,7 @@ forEachDatabase((database) => {
   let store: Store
   /** What handlers were given, by type. */
   let handled: [type: string, origin: string, contents: readonly unknown[]][]
-  let handle: (contents: readonly unknown[], note: Parameters<EduHandler>[2]) => Promise<void>
+  let handle: (contents: readonly unknown[]) => Promise<void>
 
   beforeEach(async () => {
     clock = createFakeClock(undefined, { settle: database.settle })
@@ -32,9 +32,9 @@ forEachDatabase((database) => {
   function transactions(): Transactions {
     const handlerOf =
       (type: string): EduHandler =>
-      async (origin, contents, note) => {
+      async (origin, contents) => {
         handled.push([type, origin, contents])
-        await handle(contents, note)
+        await handle(contents)
       }
     const handlers = new Map(['test', 'other'].map((type) => [type, handlerOf(type)]))
     return createTransactions({ store, clock, log: silentLogger, pdus: async () => ({}), handlers })
@@ -61,13 +61,15 @@ forEachDatabase((database) => {
     ])
   })
 
-  test('the same transaction again does nothing, and gets the same answer; after a restart, too', async () => {
+  test('the same transaction again does nothing, and gets the same answer; one with PDUs after a restart, too', async () => {
     const transaction = { origin: FAR, txnId: 't', edus: [edu(1)] }
-    const before = transactions()
-    for (const again of [before, before, transactions()]) {
-      assert.equal(await again.receive(transaction), NOTHING_WRONG)
+    const all = transactions()
+    for (const again of [transaction, transaction, { ...transaction, txnId: 'u', pdus: [{}] }]) {
+      assert.equal(await all.receive(again), NOTHING_WRONG)
     }
-    assert.deepEqual(contents(), [[1]])
+    assert.deepEqual(contents(), [[1], [1]])
+    assert.equal(await transactions().receive({ ...transaction, txnId: 'u', pdus: [{}] }), NOTHING_WRONG)
+    assert.equal(handled.length, 2)
   })
 
   test('the same ID of another server, or another ID, is another transaction', async () => {
@@ -133,33 +135,9 @@ forEachDatabase((database) => {
     assert.deepEqual(taken, [1, 'unlucky', 1])
   })
 
-  test('a handler may note the answer with what it writes itself: then both are there, or neither', async () => {
-    let works = false
-    handle = (_, note) =>
-      store.transaction(async (tx) => {
-        await note!(tx)
-        if (!works) throw Object.assign(new Error('terminating connection'), { code: '57P01' })
-      })
-    const all = transactions()
-    const transaction = { origin: FAR, txnId: 't', edus: [edu(1)] }
-    await assert.rejects(all.receive(transaction), /terminating connection/)
-    works = true
-    for (const again of [all, transactions()]) assert.equal(await again.receive(transaction), NOTHING_WRONG)
-    assert.equal(handled.length, 2)
-  })
-
-  test('a handler that has only some of the EDUs, or goes with PDUs, cannot say that the transaction is done', async () => {
-    const notes: unknown[] = []
-    handle = async (_, note) => void notes.push(note)
-    const all = transactions()
-    await all.receive({ origin: FAR, txnId: 't', edus: [edu(1), edu(2, 'other')] })
-    await all.receive({ origin: FAR, txnId: 'u', edus: [edu(1)], pdus: [{}] })
-    assert.deepEqual(notes, [undefined, undefined, undefined])
-  })
-
   test('answers are kept for a day after they were given, and then forgotten', async () => {
     const all = transactions()
-    const transaction = { origin: FAR, txnId: 't', edus: [edu(1)] }
+    const transaction = { origin: FAR, txnId: 't', edus: [edu(1)], pdus: [{}] }
     await all.receive(transaction)
     await clock.advance(DAY)
     await all.cleanUp(clock.now())

@@ -1,21 +1,19 @@
 import { MatrixError } from '../matrix/errors.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import { isObject } from '../matrix/json.ts'
+import { createBoundedCache } from '../platform/bounded-cache.ts'
 import type { Clock } from '../platform/clock.ts'
 import { createInFlight } from '../platform/in-flight.ts'
 import type { Logger } from '../platform/logger.ts'
 import { isDatabaseFailure } from '../storage/database-failures.ts'
 import { forgetTransactions, receivedResponse, saveResponse } from '../storage/received-transactions.ts'
-import type { Store, Tx } from '../storage/store.ts'
-
-/** What else is written in a database transaction. */
-type Note = (tx: Tx) => Promise<void>
+import type { Store } from '../storage/store.ts'
 
 /**
- * Takes all EDUs of one type that a transaction has, in order. What it must not lose is durable when it returns.
- * @param note may be called, once, in the database transaction with which the handler is done: it notes the answer there
+ * Takes all EDUs of one type that a transaction has, in order. What it must not lose is durable when it returns. The same again does
+ * no harm.
  */
-export type EduHandler = (origin: ServerName, contents: readonly unknown[], note?: Note) => Promise<void>
+export type EduHandler = (origin: ServerName, contents: readonly unknown[]) => Promise<void>
 
 /** Takes all PDUs of a transaction. @returns by event ID what became of each */
 type PduHandler = (origin: ServerName, pdus: readonly unknown[]) => Promise<object>
@@ -37,6 +35,10 @@ export type Transactions = {
 
 /** A transaction is tried again for a while, and not after that (ms). */
 const REMEMBERED_MS = 24 * 3_600_000
+/** So many transactions of nothing but EDUs are remembered. */
+const REMEMBERED = 10_000
+/** The answer to a transaction without PDUs. */
+const NOTHING_TO_SAY = '{"pdus":{}}'
 
 /** @param handlers by EDU type; a type without one is ignored */
 export function createTransactions(parts: {
@@ -49,6 +51,9 @@ export function createTransactions(parts: {
   const { store, clock, log, pdus: takePdus, handlers } = parts
   // The same transaction at two processes is taken in twice at worst: events, messages and updates are each known by an ID of their own.
   const underWay = createInFlight<string>()
+  // Of this process, and not in the database: what has no PDUs gets the same answer in any case, and to write down each would cost
+  // as much as what it brings.
+  const taken = createBoundedCache<string, true>(REMEMBERED)
 
   /** @param failures takes what our database failed with: then the contents are not done with */
   async function handle(
@@ -56,10 +61,9 @@ export function createTransactions(parts: {
     type: string,
     contents: readonly unknown[],
     failures: unknown[],
-    note?: Note,
   ): Promise<void> {
     try {
-      await handlers.get(type)!(origin, contents, note)
+      await handlers.get(type)!(origin, contents)
     } catch (error) {
       if (isDatabaseFailure(error)) return void failures.push(error)
       if (error instanceof MatrixError) log.debug({ origin, type, detail: error.message }, 'an EDU was refused')
@@ -70,31 +74,23 @@ export function createTransactions(parts: {
   }
 
   async function process({ origin, txnId, pdus = [], edus }: Transaction): Promise<string> {
+    if (pdus.length === 0) return processEdus(origin, txnId, edus)
     const before = await receivedResponse(store.db, origin, txnId)
     if (before !== undefined) return before
-    if (pdus.length === 0) return processEdus(origin, txnId, edus)
     const [results] = await Promise.all([takePdus(origin, pdus), takeEdus(origin, edus)])
     const response = JSON.stringify({ pdus: results })
     await saveResponse(store.db, { origin, txnId, response, now: clock.now() })
     return response
   }
 
-  /** Without PDUs the answer is known beforehand, and most often written with what the EDUs write: a commit costs more than the rest. */
   async function processEdus(origin: ServerName, txnId: string, edus: readonly unknown[]): Promise<string> {
-    const response = '{"pdus":{}}'
-    let noted = false
-    await takeEdus(origin, edus, async (tx) => {
-      await saveResponse(tx.db, { origin, txnId, response, now: clock.now() })
-      tx.afterCommit(() => {
-        noted = true
-      })
-    })
-    if (!noted) await saveResponse(store.db, { origin, txnId, response, now: clock.now() })
-    return response
+    const key = `${origin} ${txnId}`
+    if (!taken.has(key)) await takeEdus(origin, edus)
+    taken.set(key, true)
+    return NOTHING_TO_SAY
   }
 
-  /** @param note goes to the handler of the EDUs if all are of one type: with several, it would be too early for some */
-  async function takeEdus(origin: ServerName, edus: readonly unknown[], note?: Note): Promise<void> {
+  async function takeEdus(origin: ServerName, edus: readonly unknown[]): Promise<void> {
     const byType = new Map<string, unknown[]>()
     for (const edu of edus) {
       if (!isObject(edu) || typeof edu.edu_type !== 'string' || !handlers.has(edu.edu_type)) continue
@@ -103,8 +99,7 @@ export function createTransactions(parts: {
       else byType.set(edu.edu_type, [edu.content])
     }
     const failures: unknown[] = []
-    const along = byType.size === 1 ? note : undefined
-    for (const [type, contents] of byType) await handle(origin, type, contents, failures, along)
+    for (const [type, contents] of byType) await handle(origin, type, contents, failures)
     if (failures.length > 0) throw failures[0]
   }
 

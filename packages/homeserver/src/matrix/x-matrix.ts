@@ -48,10 +48,9 @@ export function parseXMatrix(header: string): XMatrix | 'bad name' | undefined {
 /** @returns by name in lower case; `undefined` if the list is malformed or names a parameter twice */
 function readParameters(header: string, start: number): Map<string, string> | undefined {
   const parameters = new Map<string, string>()
-  const pattern = new RegExp(PARAMETER)
-  pattern.lastIndex = start
-  while (pattern.lastIndex < header.length) {
-    const match = pattern.exec(header)
+  PARAMETER.lastIndex = start
+  while (PARAMETER.lastIndex < header.length) {
+    const match = PARAMETER.exec(header)
     const name = match?.[1]?.toLowerCase()
     if (!match || !name || parameters.has(name)) return undefined
     parameters.set(name, match[3] ?? match[2]!.replace(/\\(.)/g, '$1'))

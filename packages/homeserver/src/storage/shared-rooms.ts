@@ -4,40 +4,42 @@ import { inParts } from './parts.ts'
 import { isOneOf, prepared } from './prepared.ts'
 import type { Db } from './store.ts'
 
-/** Which of `others` are in a room that one of those is in whom `own` picks, a condition on `memberships as own`. */
-async function sharing(db: Db, others: readonly UserId[], own: RawBuilder<boolean>): Promise<UserId[]> {
-  const found: UserId[] = []
-  for (const some of inParts(others, 500)) {
-    const rows = await db
-      .selectFrom('memberships as theirs')
-      .select('theirs.user_id')
-      .distinct()
-      .where('theirs.user_id', 'in', some)
-      .where('theirs.membership', '=', 'join')
-      .where(({ exists, selectFrom }) =>
-        exists(
-          selectFrom('memberships as own')
-            .select('own.room_id')
-            .whereRef('own.room_id', '=', 'theirs.room_id')
-            .where('own.membership', '=', 'join')
-            .where(own),
-        ),
-      )
-      .execute()
-    for (const row of rows) found.push(row.user_id)
-  }
-  return found
-}
+/** Which of `others`, a JSON array, are in a room that one of those is in whom `own` picks, a condition on `memberships as own`. */
+const sharing = (db: Db, others: string, own: RawBuilder<boolean>) =>
+  db
+    .selectFrom('memberships as theirs')
+    .select('theirs.user_id')
+    .distinct()
+    .where(isOneOf(db, 'theirs.user_id', others))
+    .where('theirs.membership', '=', 'join')
+    .where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom('memberships as own')
+          .select('own.room_id')
+          .whereRef('own.room_id', '=', 'theirs.room_id')
+          .where('own.membership', '=', 'join')
+          .where(own),
+      ),
+    )
+
+const selectSharingWith = prepared<{ userId: UserId; others: string }, { user_id: UserId }>((db, value) =>
+  sharing(db, value('others'), sql<boolean>`own.user_id = ${value('userId')}`),
+)
+const selectStillShared = prepared<{ others: string }, { user_id: UserId }>((db, value) =>
+  // A literal, so that the index of local members is used.
+  sharing(db, value('others'), sql<boolean>`own.is_local = 1`),
+)
 
 /** Which of `others` are in a room that `userId` is in. */
 export async function usersSharingWith(db: Db, userId: UserId, others: readonly UserId[]): Promise<UserId[]> {
-  return sharing(db, others, sql<boolean>`own.user_id = ${userId}`)
+  const { rows } = await selectSharingWith(db, { userId, others: JSON.stringify(others) })
+  return rows.map((row) => row.user_id)
 }
 
 /** Which of these remote users are in any room that one of our users is in. */
 export async function remoteUsersStillShared(db: Db, userIds: readonly UserId[]): Promise<Set<UserId>> {
-  // A literal, so that the index of local members is used.
-  return new Set(await sharing(db, userIds, sql<boolean>`own.is_local = 1`))
+  const { rows } = await selectStillShared(db, { others: JSON.stringify(userIds) })
+  return new Set(rows.map((row) => row.user_id))
 }
 
 /** Our own users who are in a room that one of `userIds` is in. */

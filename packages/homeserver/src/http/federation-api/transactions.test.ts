@@ -40,12 +40,18 @@ forEachDatabase((database) => {
   })
 
   test('the same ID again gets the same answer and has no effect', async () => {
-    const { put, message, received, servers } = await world()
+    const { put, message, received } = await world()
     await put({ pdus: [], edus: [message('a')] })
     const again = await put({ pdus: [], edus: [message('b')] })
     assert.deepEqual([again.status, again.body], [200, { pdus: {} }])
+    assert.deepEqual(await received(), ['a'])
+  })
+
+  test('the same transaction after a restart has no effect either', async () => {
+    const { put, message, received, servers } = await world()
+    await put({ pdus: [], edus: [message('a')] })
     await servers.hs1.restart()
-    assert.equal((await put({ pdus: [], edus: [message('c')] })).status, 200)
+    assert.equal((await put({ pdus: [], edus: [message('a')] })).status, 200)
     assert.deepEqual(await received(), ['a'])
   })
 

@@ -73,8 +73,8 @@ const selectRowsForUpdate = prepared<{ userIds: string }, LedgerRow>((db, value)
     .selectFrom('device_lists')
     .selectAll()
     .where(isOneOf(db, 'user_id', value('userIds')))
-    .orderBy('user_id')
-  return isPostgres(db) ? query.forUpdate() : query
+  // In the same order everywhere, so that nobody waits for one who waits for them.
+  return isPostgres(db) ? query.orderBy('user_id').forUpdate() : query
 })
 
 /** Many rows, kept from being changed by others until the transaction ends. */

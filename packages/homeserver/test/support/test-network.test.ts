@@ -132,6 +132,18 @@ forEachDatabase((database) => {
     assert.deepEqual(await devicesSeenBy(alice, bob), ['PHONE'])
   })
 
+  test('a server that is to die at a call which it makes while it stops dies there, and starts again', async () => {
+    for (const moment of ['before', 'after'] as const) {
+      const { servers } = await testNetwork(['hs1'], { database })
+      const alice = await servers.hs1.register('alice')
+      servers.hs1.killAt(0, moment)
+      await servers.hs1.stop()
+      assert.equal(servers.hs1.isRunning(), false)
+      await servers.hs1.start()
+      assert.equal((await alice.request('GET', '/account/whoami')).body.user_id, alice.userId)
+    }
+  })
+
   test('rooms that begin and end while a server is down are made up for', async () => {
     const { servers, remote, rooms, settle } = await testNetwork(['hs1'], { database })
     const far = remote('far.example')

@@ -113,9 +113,21 @@ export function createTestServer(options: TestServerOptions): TestServer {
   }
 
   async function kill(): Promise<void> {
-    const { mortal, backend } = leave()
-    mortal.kill()
-    ending = backend.kill()
+    const it = leave()
+    die(it)
+    await ending
+  }
+
+  /** It may be about to stop: then it dies in the midst of that. */
+  function die(it: Running): void {
+    if (running === it) leave()
+    it.mortal.kill()
+    ending = it.backend.kill()
+  }
+
+  async function stop(): Promise<void> {
+    const { homeserver, mortal } = leave()
+    ending = endOf(homeserver.stop(), mortal.death)
     await ending
   }
 
@@ -166,20 +178,28 @@ export function createTestServer(options: TestServerOptions): TestServer {
         done()
       }
     },
-    async stop() {
-      ending = leave().homeserver.stop()
-      await ending
-    },
+    stop,
     kill,
-    killAt: (calls, moment) => alive().backend.dieAfter(calls, moment, () => void kill()),
+    killAt(calls, moment) {
+      const it = alive()
+      it.backend.dieAfter(calls, moment, () => die(it))
+    },
     async restart() {
-      await leave().homeserver.stop()
+      await stop()
       await start()
     },
     register: (localpart) => registerClient(ask, clientRandom, localpart),
     ask,
     handle: (request) => inject(request, { ...request.headers, host: request.host }),
   }
+}
+
+/** Waits until work has ended, or is cut off by death. */
+async function endOf(work: Promise<void>, death: AbortSignal): Promise<void> {
+  const { promise: cutOff, resolve } = Promise.withResolvers<void>()
+  if (death.aborted) resolve()
+  death.addEventListener('abort', () => resolve())
+  await Promise.race([work, cutOff])
 }
 
 /** Who waits for the answer of a process that dies sees the connection break. */

@@ -98,7 +98,11 @@ export function watchedBackend({ name, dialect, listening }: Backend, inHand: In
         beginTransaction: (connection, settings) => watch(() => real.beginTransaction(realOne(connection), settings)),
         commitTransaction: (connection) => watch(() => real.commitTransaction(realOne(connection))),
         rollbackTransaction: (connection) => watch(() => real.rollbackTransaction(realOne(connection))),
-        destroy: () => watch(() => real.destroy()),
+        destroy: () =>
+          watch(() => {
+            driver = undefined
+            return real.destroy()
+          }),
       }
     },
   }

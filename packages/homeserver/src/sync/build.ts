@@ -66,10 +66,18 @@ export async function buildSync(
   const known = since && since.position <= upTo ? since : { position: 0, toDevice: 0 }
   const after = known.position
   const { userId, deviceId } = device
-  const accountData = await sources.accountData(userId, after, upTo)
-  const deviceLists = since && (await sources.deviceLists(userId, after, upTo))
   const keys = await sources.keyCounts(userId, deviceId)
   const messages = await sources.toDevice(device, known.toDevice, upTo)
+  const ofDevice = {
+    next_batch: formatToken({ position: upTo, toDevice: messages.position }),
+    to_device: { events: messages.events },
+    device_one_time_keys_count: keys.oneTimeKeys,
+    device_unused_fallback_key_types: keys.unusedFallbackKeyTypes,
+  }
+  // Most clients ask again at once; until something happens there is nothing to look for.
+  if (after > 0 && after === upTo && !fullState) return { ...ofDevice, ...nothingNew() }
+  const accountData = await sources.accountData(userId, after, upTo)
+  const deviceLists = since && (await sources.deviceLists(userId, after, upTo))
   const scope: Omit<Scope, 'viewer'> = {
     db: store.db,
     rooms: sources.rooms,
@@ -81,16 +89,21 @@ export async function buildSync(
   const standing = await standingOf(store, memory, userId, { after, fullState }, upTo)
   const { rooms, arrivals } = await buildRooms(scope, sources, memory, device, standing, { after, fullState, onlyNew })
   return {
-    next_batch: formatToken({ position: upTo, toDevice: messages.position }),
+    ...ofDevice,
     account_data: { events: filterEvents(accountData, filter.account_data) },
     presence: { events: await presence(store, sources, userId, { standing, arrivals }, { after, upTo }, filter) },
-    to_device: { events: messages.events },
     ...(deviceLists && { device_lists: deviceLists }),
-    device_one_time_keys_count: keys.oneTimeKeys,
-    device_unused_fallback_key_types: keys.unusedFallbackKeyTypes,
     rooms,
   }
 }
+
+/** What is told between two positions that are the same. */
+const nothingNew = () => ({
+  account_data: { events: [] },
+  presence: { events: [] },
+  device_lists: { changed: [], left: [] },
+  rooms: { join: {}, invite: {}, knock: {}, leave: {} },
+})
 
 async function standingOf(
   { db }: Store,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { canonicalJson, canonicalRequest, entriesOf, nestsTooDeeply, tryParseJson } from './json.ts'
+import { canonicalJson, canonicalRequest, entriesOf, nestsTooDeeply, roughSize, tryParseJson } from './json.ts'
 
 /** The examples of the specification. Appendices, "Canonical JSON". */
 const examples: [text: string, canonical: string][] = [
@@ -72,4 +72,13 @@ test('text that is no JSON is nothing', () => {
 test('members are those of the object itself, and of objects only', () => {
   assert.deepEqual(entriesOf(JSON.parse('{"__proto__":1}')), [['__proto__', 1]])
   for (const value of [undefined, null, 'ab', ['a'], 1]) assert.deepEqual(entriesOf(value), [])
+})
+
+test('the rough size is near the length of the text', () => {
+  const values = ['', 'text', 12, null, [], [1, 2, 'three'], { a: { b: ['c', { d: true }] }, long: 'x'.repeat(1_000) }]
+  for (const value of values) {
+    const length = JSON.stringify(value).length
+    const size = roughSize(value)
+    assert.ok(size >= length && size <= length * 2 + 20, `${size} for ${length}`)
+  }
 })

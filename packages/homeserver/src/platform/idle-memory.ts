@@ -5,7 +5,7 @@ import { createWorkerLoop, type WorkerLoop } from './worker-loop.ts'
 
 /** How often it is looked whether the process is quiet (ms), and for how long it then leaves its memory alone. */
 const LOOK_MS = 2_000
-const REST_MS = 60_000
+const REST_MS = 20_000
 /** A process that uses less of a core is quiet. */
 const QUIET = 0.02
 /** Garbage is worth a pause once the process has used so much CPU time since the last one (ms). */

@@ -1,5 +1,7 @@
+import { LRUCache } from 'lru-cache'
 import type { Pdu, RoomEvent } from '../matrix/events.ts'
 import type { EventId } from '../matrix/ids.ts'
+import { roughSize } from '../matrix/json.ts'
 import { createBoundedCache } from '../platform/bounded-cache.ts'
 import { trustedEvent } from '../state/read-event.ts'
 import type { RoomVersion } from '../state/room-versions.ts'
@@ -19,8 +21,8 @@ export type Events = {
   replace(tx: Tx, known: KnownEvent): void
 }
 
-/** Parsed events kept at most; state events of busy rooms are what stays. */
-const KEPT = 10_000
+/** How much is kept of parsed events, by `roughSize`; state events of busy rooms are what stays. */
+const KEPT = 6_000_000
 
 /** Begins the key by which processes tell each other that they know an event otherwise. */
 const CHANGED = 'event: '
@@ -28,7 +30,10 @@ const CHANGED = 'event: '
 const LATELY = 1_000
 
 export function createEvents({ notifier }: Pick<Store, 'notifier'>): Events {
-  const kept = createBoundedCache<EventId, KnownEvent>(KEPT)
+  const kept = new LRUCache<EventId, KnownEvent>({
+    maxSize: KEPT,
+    sizeCalculation: ({ event }) => roughSize(event.pdu),
+  })
   const changed = createBoundedCache<EventId, number>(LATELY)
   let heard = 0
   let forgotten = 0

@@ -23,7 +23,7 @@ export type States = {
 /** After so many differences, a state is written whole: reading one stays cheap. */
 const MAX_HOPS = 50
 /** Entries of all states in memory. */
-const KEPT_ENTRIES = 300_000
+const KEPT_ENTRIES = 100_000
 
 export function createStates(): States {
   // A state group never changes once it is committed, so no process can make this stale.

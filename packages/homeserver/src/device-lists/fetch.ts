@@ -13,6 +13,13 @@ import type { Suspicion } from './suspicion.ts'
 /** How a fetch is made: a person's wish goes ahead of back-off, and through the bounds on outgoing requests. */
 export type FetchManner = { insist: boolean; admit?: (address: string) => Promise<boolean> }
 
+/**
+ * Where other fetches wait, one that hangs is given up this soon (ms): the first time, and after several that failed. Else a few
+ * dozen servers that hang would use up all fetches for as long as they may take.
+ */
+const PATIENCE_MS = 2_000
+const MOST_PATIENCE_MS = 10_000
+
 /** What fetches share. */
 export type FetchTools = { flights: Flights; suspect: Suspicion['suspect'] }
 
@@ -25,15 +32,17 @@ export type ServerVerdict = 'goes on' | 'held back'
 /**
  * Fetches one list whose lease the caller holds, and ends the lease.
  * `GET /_matrix/federation/v1/user/devices/{userId}`; only this request tells the stream ID.
+ * @param isPressed whether other fetches wait for this one to end
  */
 export async function fetchList(
   parts: EngineParts,
   { row, held }: ClaimedList,
   manner: FetchManner,
   tools: FetchTools,
+  isPressed: () => boolean,
 ): Promise<ServerVerdict> {
   const { store, settings, transport, log, metrics } = parts
-  const flight = tools.flights.fly(row.server_name, settings.fetchTimeout, (again, signal) =>
+  const flight = tools.flights.fly(row.server_name, limitsOf(row, settings.fetchTimeout, isPressed), (again, signal) =>
     transport.request(row.server_name, {
       method: 'GET',
       path: `/_matrix/federation/v1/user/devices/${encodeURIComponent(row.user_id)}`,
@@ -65,6 +74,11 @@ export async function fetchList(
   await storeFailure(parts, row, lease, result.failure)
   const { failure } = result
   return isDestinationFailure(failure) || failure.kind === 'limited' ? 'held back' : 'goes on'
+}
+
+function limitsOf({ attempts }: storage.LedgerRow, timeoutMs: number, isPressed: () => boolean) {
+  const patienceMs = Math.min(PATIENCE_MS * 2 ** Math.min(attempts, 10), MOST_PATIENCE_MS, timeoutMs)
+  return { timeoutMs, patienceMs, isPressed }
 }
 
 /** Reads an answer. Cross-signing keys that cannot be used are left out and told to the operator. */

@@ -1,24 +1,28 @@
 import type { FederationAnswer } from '../matrix/federation.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { Clock } from '../platform/clock.ts'
+import { NetworkError } from '../platform/network.ts'
 
 /** Makes the request; `again`: the one before hangs. */
 type Ask = (again: boolean, signal: AbortSignal) => Promise<FederationAnswer>
+
+type Limits = { timeoutMs: number; patienceMs: number; isPressed: () => boolean }
 
 export type Flights = {
   /**
    * Makes a request that may hang. The oldest that is under way at a server is made once more, beside the first, when it has hung
    * for a part of its time, or when the server shows that it is there: so that a server that has come back is noticed before
    * the request that it has forgotten runs out. The first answer counts.
+   * @param limits for how long the request may hang (ms), and for how long where others wait for it to end
    */
-  fly(serverName: ServerName, timeoutMs: number, ask: Ask): Promise<FederationAnswer>
+  fly(serverName: ServerName, limits: Limits, ask: Ask): Promise<FederationAnswer>
   /** Breaks all requests off. */
   stop(): void
   /** The server has spoken. */
   nudge(serverName: ServerName): void
 }
 
-type Flight = { newestAt: number; again(): void; end(): void }
+type Flight = { newestAt: number; again(): void; end(reason?: NetworkError): void }
 
 /** A request is made again after this part of its time, and after twice this part. */
 const PART = 0.4
@@ -26,6 +30,8 @@ const PART = 0.4
 const HUNG_MS = 1_000
 /** An answer to another request says so of one that is older than this: some servers are slow. */
 const SLOW_MS = 5_000
+/** Whether others wait is looked at this often once patience is over (ms). */
+const PRESSED_EVERY_MS = 500
 
 export function createFlights(clock: Clock): Flights {
   const underWay = new Map<ServerName, Set<Flight>>()
@@ -44,7 +50,7 @@ export function createFlights(clock: Clock): Flights {
     stop() {
       for (const flights of underWay.values()) for (const flight of flights) flight.end()
     },
-    async fly(serverName, timeoutMs, ask) {
+    async fly(serverName, { timeoutMs, patienceMs, isPressed }, ask) {
       const { promise, resolve, reject } = Promise.withResolvers<FederationAnswer>()
       const first = new AbortController()
       let second: AbortController | undefined
@@ -60,9 +66,9 @@ export function createFlights(clock: Clock): Flights {
             if (asked) resolve(answer)
           }, reject)
         },
-        end() {
-          first.abort()
-          second?.abort()
+        end(reason) {
+          first.abort(reason)
+          second?.abort(reason)
         },
       }
       const flights = underWay.get(serverName) ?? new Set()
@@ -72,6 +78,11 @@ export function createFlights(clock: Clock): Flights {
           if (oldest(serverName) === flight) flight.again()
         }),
       )
+      const endIfPressed = () => {
+        if (isPressed()) flight.end(new NetworkError('timeout', 'no answer yet, and others wait'))
+        else cancelPressed = clock.after(PRESSED_EVERY_MS, endIfPressed)
+      }
+      let cancelPressed = clock.after(patienceMs, endIfPressed)
       ask(false, first.signal).then(resolve, reject)
       try {
         const answer = await promise
@@ -79,7 +90,7 @@ export function createFlights(clock: Clock): Flights {
         if (answer.kind === 'answer' && answer.status < 500) askOldestAgain(serverName, SLOW_MS)
         return answer
       } finally {
-        for (const cancel of timers) cancel()
+        for (const cancel of [...timers, cancelPressed]) cancel()
         flights.delete(flight)
         if (flights.size === 0 && underWay.get(serverName) === flights) underWay.delete(serverName)
         // Whichever of the two is still under way is of no use any more.

@@ -1,6 +1,6 @@
 import type { ServerName, UserId } from '../matrix/ids.ts'
 import type { Cancel } from '../platform/clock.ts'
-import { createSemaphore } from '../platform/semaphore.ts'
+import { createSemaphore, type Semaphore } from '../platform/semaphore.ts'
 import { createWorkerLoop } from '../platform/worker-loop.ts'
 import * as leases from '../storage/device-list-leases.ts'
 import * as waits from '../storage/device-list-waits.ts'
@@ -41,6 +41,16 @@ export type Resync = {
   serverIsUp(serverName: ServerName): void
 }
 
+/** Permits for fetches from servers that have failed and not answered since are one of so many. */
+const PROBES_PART = 4
+
+/** @param most at the same time altogether */
+function permitsFor(most: number): { usual: Semaphore; probes: Semaphore } {
+  const probes = Math.floor(most / PROBES_PART)
+  const usual = createSemaphore(most - probes)
+  return { usual, probes: probes > 0 ? createSemaphore(probes) : usual }
+}
+
 /** The work on one server in this process. */
 type Lanes = { count: number; again: boolean }
 /** What a step of a lane found: whether there may be more to do at its server now. */
@@ -49,13 +59,14 @@ type Step = ServerVerdict | 'nothing due'
 /**
  * Fetches stale lists until they are right. The ledger says what is due and, by leases, who works on it: several
  * processes share the work, and a dead one's is taken over. Each server is worked on in lanes, at most so many
- * (one while it has failed and not answered since), and each step of a lane takes a permit in turn with all others,
- * so that no server delays another.
+ * (one while it has failed and not answered since), and each step of a lane takes a permit in turn with all others. Servers
+ * that have failed share a part of the permits, and what hangs is given up early where others wait, so that no server
+ * delays another.
  */
 export function createResync(parts: EngineParts, suspect: Suspicion['suspect']): Resync {
   const { store, clock, log, settings, transport } = parts
   const flights = createFlights(clock)
-  const permits = createSemaphore(settings.fetches)
+  const permits = permitsFor(settings.fetches)
   const servers = new Map<ServerName, Lanes>()
   const running = new Set<Promise<unknown>>()
   const stopping = new AbortController()
@@ -127,18 +138,22 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
 
   function openLane(serverName: ServerName): void {
     const lanes = takeLane(serverName)
-    if (lanes)
-      track(
-        'fetching device lists',
-        runLane(serverName, lanes, () => step(serverName, lanes)),
-      )
+    if (lanes) track('fetching device lists', runLane(serverName, lanes))
   }
 
-  async function runLane(serverName: ServerName, lanes: Lanes, first: () => Promise<Step>): Promise<void> {
+  /** @param first begins with what was claimed already; without it, with whatever is due */
+  async function runLane(
+    serverName: ServerName,
+    lanes: Lanes,
+    first: (isPressed: () => boolean) => Promise<Step> = (isPressed) => step(serverName, lanes, isPressed),
+  ): Promise<void> {
     let verdict: Step = 'held back'
     try {
-      verdict = await permits.run(first)
-      while (verdict === 'goes on') verdict = await permits.run(() => step(serverName, lanes))
+      const { failures } = await transport.backoffOf(serverName)
+      const { run, isAwaited } = failures === 0 ? permits.usual : permits.probes
+      verdict = await run(() => first(isAwaited))
+      const { usual } = permits
+      while (verdict === 'goes on') verdict = await usual.run(() => step(serverName, lanes, usual.isAwaited))
     } finally {
       leaveLane(serverName, lanes)
       if (lanes.again && verdict === 'nothing due') {
@@ -148,7 +163,7 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
     }
   }
 
-  async function step(serverName: ServerName, lanes: Lanes): Promise<Step> {
+  async function step(serverName: ServerName, lanes: Lanes, isPressed: () => boolean): Promise<Step> {
     if (stopping.signal.aborted) return 'held back'
     const { failures, nextAttemptAt, retryAfterUntil } = await transport.backoffOf(serverName)
     const now = clock.now()
@@ -157,7 +172,7 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
     const row = await leases.claimDue(store.db, serverName, { now, leaseUntil: now + LEASE_MS })
     if (!row) return 'nothing due'
     if (failures === 0 && lanes.count < FIRST_LANES) openLane(serverName)
-    const verdict = await fetchList(parts, { row, held: holdLease(parts, row) }, { insist: false }, tools)
+    const verdict = await fetchList(parts, { row, held: holdLease(parts, row) }, { insist: false }, tools, isPressed)
     if (verdict === 'goes on') openLane(serverName)
     return verdict
   }
@@ -219,7 +234,7 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
       const claimed = { row, held: holdLease(parts, row) }
       track(
         'fetching a device list',
-        runLane(serverName, lanes, () => fetchList(parts, claimed, manner, tools)),
+        runLane(serverName, lanes, (isPressed) => fetchList(parts, claimed, manner, tools, isPressed)),
       )
       return true
     },

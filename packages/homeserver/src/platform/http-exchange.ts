@@ -1,5 +1,5 @@
 import type { Dispatcher, Pool } from 'undici'
-import { type HttpRequest, type HttpResponse, NetworkError } from './network.ts'
+import { breakOffError, type HttpRequest, type HttpResponse, NetworkError } from './network.ts'
 
 /** Connections to one server, and how many were opened so far. */
 export type ServerPool = { pool: Pool; opened(): number }
@@ -19,7 +19,7 @@ export async function exchange(server: ServerPool, request: HttpRequest): Promis
     reject(error)
     giving.abort(error)
   }
-  const onAbort = () => giveUp(new NetworkError('aborted', 'given up'))
+  const onAbort = () => giveUp(breakOffError(signal!))
   const timer = setTimeout(() => giveUp(new NetworkError('timeout', `no answer within ${timeoutMs} ms`)), timeoutMs)
   signal?.addEventListener('abort', onAbort, { once: true })
   if (signal?.aborted) onAbort()

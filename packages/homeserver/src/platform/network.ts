@@ -22,6 +22,7 @@ export type HttpRequest = {
   timeoutMs: number
   /** Bytes of the body that are read at most; a longer one fails with `too_large`. */
   maxBytes: number
+  /** Breaks the request off; it fails with the signal's reason where that is a `NetworkError`, else with `aborted`. */
   signal?: AbortSignal
 }
 
@@ -42,6 +43,11 @@ export type Dns = {
 
 /** Why there was no answer. */
 export type NetworkFailure = 'timeout' | 'connection' | 'tls' | 'name' | 'too_large' | 'forbidden_address' | 'aborted'
+
+/** What a request fails with that was broken off. */
+export function breakOffError({ reason }: AbortSignal): NetworkError {
+  return reason instanceof NetworkError ? reason : new NetworkError('aborted', 'given up')
+}
 
 /** No complete answer came. `message` is for the operator; it never reaches a client. */
 export class NetworkError extends Error {

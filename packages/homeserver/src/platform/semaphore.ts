@@ -2,6 +2,8 @@
 export type Semaphore = {
   /** Waits for a permit, runs `task`, gives the permit back. */
   run<T>(task: () => Promise<T>): Promise<T>
+  /** Whether somebody waits for a permit. */
+  isAwaited(): boolean
 }
 
 /** @param permits how many tasks may run at the same time */
@@ -20,6 +22,7 @@ export function createSemaphore(permits: number): Semaphore {
         else used--
       }
     },
+    isAwaited: () => waiting.length > 0,
   }
 }
 
@@ -54,5 +57,6 @@ export function createRounds(places: number): Semaphore {
         }
       }
     },
+    isAwaited: () => waiting.length > 0,
   }
 }

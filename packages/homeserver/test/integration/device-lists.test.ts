@@ -383,6 +383,44 @@ forEachDatabase((database) => {
       assert.ok(users.every((user) => changed.has(user.userId)))
     })
 
+    test('servers that hang hold up no other, though they are more than there are fetches at a time', async () => {
+      const world = await friends(database, { deviceLists: { fetches: 8 } })
+      const { alice, bob, far, remote, rooms, network, settle, advance, until } = world
+      const hanging = Array.from({ length: 10 }, (_, n) => {
+        const server = remote(`hangs${n}.example`)
+        const user = server.addUser('carol')
+        user.addDevice('PHONE')
+        return { server, user }
+      })
+      await rooms.share([alice, ...hanging.map(({ user }) => user)])
+      await settle()
+      await advance(CACHE_OVER_MS)
+      for (const { server, user } of hanging) {
+        server.answerAlways(DEVICES, () => new Promise(() => {}))
+        user.addDevice('LOST')
+        await server.sendEdus('hs1', [user.addDevice('TABLET')])
+      }
+      const gapOf = async (lost: string, told: string) => {
+        bob.addDevice(lost)
+        await far.sendEdus('hs1', [bob.addDevice(told)])
+      }
+      await gapOf('LOST', 'TABLET')
+      await until(hearsOf(alice, bob), 5_000)
+      // When they are known to hang, there is nothing to wait for.
+      await advance(60_000)
+      await gapOf('LOST TOO', 'WATCH')
+      await until(hearsOf(alice, bob), 500)
+      const requests = network.requests({ from: 'hs1', path: '/_matrix/federation/v1/user/devices/' })
+      // Each may have been made once more beside one that hangs.
+      assert.ok(peakInFlight(requests) <= 2 * 8, `${peakInFlight(requests)}`)
+      for (const { server } of hanging) server.answerNormally()
+      const areRight = async () => {
+        for (const { user } of hanging) if ((await stateOf(alice, user)).state !== 'fresh') return false
+        return true
+      }
+      await until(areRight, 30_000)
+    })
+
     test('scenario 35: a fetch that finds the same list is told to nobody', async () => {
       const { alice, bob, far, settle } = await friends(database)
       await far.sendDeviceListUpdate('hs1', { user: bob, device: 'PHONE', streamId: bob.streamId })

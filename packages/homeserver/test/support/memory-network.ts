@@ -1,5 +1,11 @@
 import { type Clock, sleep } from '../../src/platform/clock.ts'
-import { type HttpRequest, type HttpResponse, type Network, NetworkError } from '../../src/platform/network.ts'
+import {
+  breakOffError,
+  type HttpRequest,
+  type HttpResponse,
+  type Network,
+  NetworkError,
+} from '../../src/platform/network.ts'
 import type { Random } from '../../src/platform/random.ts'
 import { createFaultTable, type Faults } from './network-faults.ts'
 import { createRequestLog, type RequestFilter, type SeenRequest } from './request-log.ts'
@@ -155,7 +161,7 @@ export function createMemoryNetwork(clock: Clock, random: Random = createSeededR
 /** Rejects when a request's time is over, or when it is aborted. */
 function limitOf(clock: Clock, { timeoutMs, signal }: HttpRequest): { exceeded: Promise<never>; lift(): void } {
   const { promise, reject } = Promise.withResolvers<never>()
-  const onAbort = () => reject(new NetworkError('aborted', 'given up'))
+  const onAbort = () => reject(breakOffError(signal!))
   const cancel = clock.after(timeoutMs, () => reject(new NetworkError('timeout', `no answer in ${timeoutMs} ms`)))
   if (signal?.aborted) onAbort()
   signal?.addEventListener('abort', onAbort)

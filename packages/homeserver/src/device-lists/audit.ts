@@ -2,7 +2,7 @@ import type { FederationAnswer } from '../matrix/federation.ts'
 import type { ServerName, UserId } from '../matrix/ids.ts'
 import { entriesOf, isObject } from '../matrix/json.ts'
 import { sleep } from '../platform/clock.ts'
-import { createSemaphore } from '../platform/semaphore.ts'
+import { createPatientSemaphore } from '../platform/semaphore.ts'
 import { createWorkerLoop } from '../platform/worker-loop.ts'
 import * as storage from '../storage/device-list-audits.ts'
 import { lockedRows } from '../storage/device-lists.ts'
@@ -24,8 +24,8 @@ export type Audit = {
 /** Users in one request, and how many of those due are looked at to find the ones that matter most. */
 const BATCH = 200
 const CANDIDATES = 1_000
-/** Servers audited at the same time. */
-const PARALLEL = 10
+/** Servers audited at the same time, and together with those that hang. */
+const PARALLEL = { permits: 10, patienceMs: 5_000, most: 200 }
 /** Lists that are looked at to find the servers that are due. */
 const LOOKED_AT = 2_000
 const TIMEOUT_MS = 30_000
@@ -52,7 +52,7 @@ const ACTIVE_MS = 7 * 24 * 3_600_000
 export function createAudit(parts: EngineParts, resync: Pick<Resync, 'wake'>): Audit {
   const { store, clock, random, log, settings, transport, sharedRooms } = parts
   const interval = settings.auditInterval
-  const permits = createSemaphore(PARALLEL)
+  const permits = createPatientSemaphore(clock, PARALLEL)
   const stopping = new AbortController()
   let knocking: Promise<void> | undefined
 

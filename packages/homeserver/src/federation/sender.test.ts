@@ -282,6 +282,21 @@ forEachDatabase((database) => {
       await sender.stop()
     })
 
+    test('and hangs, as sixty others do, holds up nobody else for long', async () => {
+      const hanging = Array.from({ length: 60 }, (_, n) => `hangs${n}.example` as ServerName)
+      for (const server of hanging) {
+        network.host(server, () => new Promise(() => {}))
+        queue.add(server, 1)
+      }
+      const sender = start()
+      await clock.advance(100)
+      queue.add(OTHER, 1)
+      sender.wake([OTHER])
+      await clock.advance(6_000)
+      assert.deepEqual(queue.left(OTHER), [])
+      await sender.stop()
+    })
+
     test('that asks to wait gets nothing before', async () => {
       queue.add(FAR, 1)
       answer = () => textResponse(429, '', { 'retry-after': '100' })

@@ -7,7 +7,7 @@ import { createBoundedCache } from '../platform/bounded-cache.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Logger } from '../platform/logger.ts'
 import { opaqueId, type Random } from '../platform/random.ts'
-import { createSemaphore } from '../platform/semaphore.ts'
+import { createPatientSemaphore } from '../platform/semaphore.ts'
 import { createWorkerLoop } from '../platform/worker-loop.ts'
 import type { Store, Tx } from '../storage/store.ts'
 import type { FederationClient } from './client.ts'
@@ -41,8 +41,8 @@ export type Sender = {
 const MAX_PDUS = 50
 const MAX_EDUS = 100
 const TIMEOUT_MS = 60_000
-/** Transactions in flight at the same time. */
-const PARALLEL = 50
+/** Transactions in flight at the same time, and together with those that hang. */
+const PARALLEL = { permits: 50, patienceMs: 5_000, most: 1_000 }
 /** A batch that a destination calls bad this often is dropped: it would hold up everything behind it for ever. */
 const REFUSALS = 5
 /** How long a destination rests that answers, but with a refusal. */
@@ -69,7 +69,7 @@ export function createSender(parts: {
 }): Sender {
   const { store, clock, random, log, serverName, client, destinations, events, sources } = parts
   const leases = createSenderLeases(store, clock, opaqueId(random))
-  const permits = createSemaphore(PARALLEL)
+  const permits = createPatientSemaphore(clock, PARALLEL)
   const busy = new Map<ServerName, { again: boolean }>()
   const running = new Set<Promise<void>>()
   const stopping = new AbortController()

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { createRounds, createSemaphore } from './semaphore.ts'
+import { createFakeClock } from '../../test/support/fake-clock.ts'
+import { createPatientSemaphore, createRounds, createSemaphore } from './semaphore.ts'
 
 test('so many run at the same time, the others in the order of asking', async () => {
   const permits = createSemaphore(2)
@@ -46,6 +47,32 @@ test('who asks just when a permit comes free does not push in, and there is neve
   const third = first.then(() => permits.run(task('third')))
   await Promise.all([second, third])
   assert.deepEqual(order, ['first', 'second', 'third'])
+})
+
+test('patient: who takes long holds up others for so long only, and there is a bound to those as well', async () => {
+  const clock = createFakeClock()
+  const permits = createPatientSemaphore(clock, { permits: 1, patienceMs: 5_000, most: 3 })
+  const tasks = Array.from({ length: 4 }, () => Promise.withResolvers<number>())
+  const started: number[] = []
+  const all = tasks.map(({ promise }, n) =>
+    permits.run(() => {
+      started.push(n)
+      return promise
+    }),
+  )
+  await clock.advance(4_999)
+  assert.deepEqual(started, [0])
+  await clock.advance(1)
+  assert.deepEqual(started, [0, 1])
+  tasks[1]!.reject(new Error('no'))
+  await assert.rejects(all[1]!, /no/)
+  await clock.advance(0)
+  assert.deepEqual(started, [0, 1, 2])
+  await clock.advance(5_000)
+  assert.deepEqual(started, [0, 1, 2, 3])
+  assert.equal(permits.isAwaited(), false)
+  for (const [n, { resolve }] of tasks.entries()) resolve(n)
+  assert.deepEqual(await Promise.all([all[0], all[2], all[3]]), [0, 2, 3])
 })
 
 test('rounds: places that came free meanwhile are given out together, in the order of asking, when others have had their turn', async () => {

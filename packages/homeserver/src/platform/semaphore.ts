@@ -1,3 +1,5 @@
+import type { Clock } from './clock.ts'
+
 /** A bounded number of permits, given out in the order of asking. */
 export type Semaphore = {
   /** Waits for a permit, runs `task`, gives the permit back. */
@@ -23,6 +25,42 @@ export function createSemaphore(permits: number): Semaphore {
       }
     },
     isAwaited: () => waiting.length > 0,
+  }
+}
+
+/**
+ * The same for requests to others, of which some hang: a task that takes longer than `patienceMs` keeps its permit from nobody, and
+ * counts among the `most` that run altogether only.
+ */
+export function createPatientSemaphore(
+  clock: Clock,
+  { permits, patienceMs, most }: { permits: number; patienceMs: number; most: number },
+): Semaphore {
+  const quick = createSemaphore(permits)
+  const all = createSemaphore(most)
+
+  /** Ends when the task does, or with our patience. */
+  async function watch(work: Promise<unknown>): Promise<void> {
+    const { promise: end, resolve } = Promise.withResolvers<unknown>()
+    const cancel = clock.after(patienceMs, () => resolve(undefined))
+    work.then(resolve, resolve)
+    await end
+    cancel()
+  }
+
+  return {
+    run: <T>(task: () => Promise<T>) =>
+      all.run(
+        () =>
+          new Promise<T>((resolve, reject) => {
+            void quick.run(() => {
+              const work = task()
+              work.then(resolve, reject)
+              return watch(work)
+            })
+          }),
+      ),
+    isAwaited: () => quick.isAwaited() || all.isAwaited(),
   }
 }
 

@@ -48,6 +48,8 @@ declare module 'fastify' {
     notSuspended?: boolean
     /** The body is read and thrown away, whatever it is. */
     ignoreBody?: boolean
+    /** The route itself looks for parts of the body that nest too deeply: one of them does not spoil the others. */
+    deepParts?: boolean
     /** What it is limited as. */
     costs?: RateLimit
   }
@@ -133,7 +135,8 @@ function readBodiesAsJson(app: App): void {
     if (value === undefined) {
       return done(new MatrixError(400, 'M_NOT_JSON', 'The request body is not JSON'))
     }
-    if (nestsTooDeeply(value)) return done(badJson('The request body nests too deeply'))
+    if (!request.routeOptions.config.deepParts && nestsTooDeeply(value))
+      return done(badJson('The request body nests too deeply'))
     done(null, value)
   })
 }

@@ -51,7 +51,7 @@ export function entriesOf(value: unknown): [string, unknown][] {
 /**
  * The text that a request is signed by: canonical JSON, but with whatever numbers and texts it holds, since what canonical
  * JSON does not know is a fault of one event in it and not of the request.
- * @returns `undefined` where nesting is deeper than 200
+ * @returns `undefined` where nesting is deeper than 1,000
  */
 export function canonicalRequest(value: unknown): string | undefined {
   return canonicalOr(value, true)
@@ -77,14 +77,20 @@ function canonicalOr(value: unknown, lenient: boolean): string | undefined {
 
 class NotCanonical extends Error {}
 const MAX_DEPTH = 200
+/** Of a request, of which one part may be bad and the rest good: what other servers' parsers take, and our stack bears. */
+const MAX_REQUEST_DEPTH = 1_000
 
 function canonical(value: unknown, depth: number, lenient: boolean): string {
-  if (depth > MAX_DEPTH) throw new NotCanonical('nested too deeply')
+  if (depth > (lenient ? MAX_REQUEST_DEPTH : MAX_DEPTH)) throw new NotCanonical('nested too deeply')
   if (typeof value === 'number') {
     if (!lenient && !Number.isSafeInteger(value)) throw new NotCanonical('a number that is no safe integer')
     return value === 0 ? '0' : String(value)
   }
-  if (Array.isArray(value)) return `[${value.map((item) => canonical(item, depth + 1, lenient)).join(',')}]`
+  if (Array.isArray(value)) {
+    const items: string[] = []
+    for (const item of value) items.push(canonical(item, depth + 1, lenient))
+    return `[${items.join(',')}]`
+  }
   if (isObject(value)) {
     const members: string[] = []
     for (const key of sortedKeys(value)) {

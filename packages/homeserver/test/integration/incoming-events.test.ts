@@ -50,6 +50,37 @@ forEachDatabase((database) => {
     assert.deepEqual(again.body.pdus, { [first.eventId]: {} })
   })
 
+  test('events that nest without end, or name a member twice, fail none of their neighbours', async () => {
+    const { room, message, send, statusOf, remote, hs1, roomId } = await roomWithRemote(database)
+    const nested = (depth: number) => JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`)
+    const deep = [120, 900].map((depth) => ({ pdu: { ...message('deep').pdu, content: { body: nested(depth) } } }))
+    const said = room.add(message('said'))
+    assert.deepEqual(await send(deep[0]!, said, deep[1]!), { [said.eventId]: {} })
+    assert.equal(await statusOf(said.eventId), 'accepted')
+    // What was signed is what the last of the two says; the first is seen by nobody.
+    const twice = room.add(message('the last'))
+    const pdu = JSON.stringify(twice.pdu).replace('"body":', '"body":"the first","body":')
+    const path = '/_matrix/federation/v1/send/twice'
+    const wanted = { method: 'PUT' as const, path, body: { pdus: [twice.pdu] }, text: `{"pdus":[${pdu}]}` }
+    const { status, body } = await remote.request('hs1', wanted)
+    assert.deepEqual([status, body], [200, { pdus: { [twice.eventId]: {} } }])
+    assert.equal(JSON.stringify(await pdusOf(hs1, roomId)).includes('the first'), false)
+  })
+
+  test('hundreds of ends are brought together again, a bounded number at a time', async () => {
+    const { room, message, send, statusOf, hs1, roomId, alice } = await roomWithRemote(database)
+    const ends = Array.from({ length: 300 }, (_, n) => message(`end ${n}`))
+    for (let first = 0; first < ends.length; first += 50) await send(...ends.slice(first, first + 50))
+    for (const end of ends) room.add(end)
+    for (const end of ends) assert.equal(await statusOf(end.eventId), 'accepted')
+    const path = (n: number) => `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${n}`
+    for (let n = 0; n < 40; n++)
+      assert.equal((await alice.request('PUT', path(n), { msgtype: 'm.text', body: 'here' })).status, 200)
+    const own = (await pdusOf(hs1, roomId)).filter((pdu) => (pdu as Pdu).sender === alice.userId).slice(-40) as Pdu[]
+    const counts = own.map((pdu) => (pdu.prev_events as string[]).length)
+    assert.deepEqual([Math.max(...counts), counts.at(-1)], [10, 1])
+  })
+
   describe('what an event follows', () => {
     test('is asked for, and taken before it', async () => {
       const { room, message, send, statusOf, hs1, roomId } = await roomWithRemote(database)

@@ -7,8 +7,8 @@ import type { HttpRequest, HttpResponse, Network } from '../../src/platform/netw
 // X-Matrix from the specification and not from the server's own code, so that an error there is noticed here.
 // Server-server API, "Request Authentication".
 
-/** A request as it is signed. */
-export type SignedParts = { method: string; path: string; body?: unknown }
+/** A request as it is signed. `text` goes over the wire in place of the body as it is written usually. */
+export type SignedParts = { method: string; path: string; body?: unknown; text?: string }
 export type ReceivedRequest = Pick<HttpRequest, 'method' | 'path' | 'headers' | 'body'>
 
 /** The value of the Authorization header. */
@@ -21,7 +21,7 @@ export function authorizationOf(origin: string, key: SigningKey, destination: st
 export async function sendTo(
   network: Network,
   destination: string,
-  { method, path, body }: SignedParts,
+  { method, path, body, text = JSON.stringify(body) }: SignedParts,
   headers: Record<string, string> = {},
 ): Promise<HttpResponse> {
   const { host, port = 8448, kind } = parseServerName(destination)!
@@ -34,7 +34,7 @@ export async function sendTo(
     host: destination,
     path,
     headers,
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    ...(body === undefined ? {} : { body: text }),
     timeoutMs: 60_000,
     maxBytes: 50 * 1024 * 1024,
   })

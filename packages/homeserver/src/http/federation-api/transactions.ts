@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import type { Context } from '../../context.ts'
 import { forbidden } from '../../matrix/errors.ts'
+import { nestsTooDeeply } from '../../matrix/json.ts'
 import type { App } from '../app.ts'
 import { plainText } from '../plain-text.ts'
 
@@ -21,11 +22,15 @@ const schema = {
 
 /** `PUT /send/{txnId}`. Server-server API, "Transactions". */
 export function transactions(app: App, ctx: Context): void {
-  app.put('/_matrix/federation/v1/send/:txnId', { schema, bodyLimit: BODY_LIMIT }, async (request, reply) => {
+  const config = { deepParts: true }
+  app.put('/_matrix/federation/v1/send/:txnId', { schema, config, bodyLimit: BODY_LIMIT }, async (request, reply) => {
     const { origin = request.origin, pdus = [], edus = [] } = request.body
     if (origin !== request.origin) throw forbidden('The transaction is of another server')
     const { txnId } = request.params
-    const response = await ctx.transactions.receive({ origin: request.origin, txnId, pdus, edus })
-    return reply.type('application/json').send(response)
+    const transaction = { origin: request.origin, txnId, pdus: pdus.filter(isShallow), edus: edus.filter(isShallow) }
+    return reply.type('application/json').send(await ctx.transactions.receive(transaction))
   })
 }
+
+/** What nests deeper has no event ID either, so there is nothing to answer about it. */
+const isShallow = (part: unknown) => !nestsTooDeeply(part)

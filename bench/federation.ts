@@ -8,7 +8,8 @@ import { type Server, startEvergreen, usageOf } from './server.ts'
 /**
  * What device lists of many remote servers cost and how soon they are right again: Evergreen and a real Synapse run at the same time,
  * each with a fleet of remote servers of its own, and are asked for the same in turns. `BENCH_SERVERS`, `BENCH_USERS` (on each),
- * `BENCH_ROUNDS`; `BENCH_ONLY=Evergreen` leaves Synapse out. See docs/benchmarks.md.
+ * `BENCH_ROUNDS`, `BENCH_LANES` (transactions under way at a time); `BENCH_ONLY=Evergreen` leaves
+ * Synapse out. See docs/benchmarks.md.
  */
 const SERVERS = Number(process.env.BENCH_SERVERS ?? 50)
 const USERS = Number(process.env.BENCH_USERS ?? 10)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { NetworkError } from '../../src/platform/network.ts'
 import { forEachDatabase } from '../support/databases.ts'
 import { createRoom, roomPath } from '../support/room-client.ts'
 import {
@@ -14,6 +15,9 @@ import {
   setState,
   world,
 } from './room-membership-world.ts'
+
+/** A join makes some hundred calls to the database: it dies at every so many of them. */
+const CALLS_BETWEEN_DEATHS = 9
 
 const restrictedTo = (roomId: string) => [
   {
@@ -67,6 +71,30 @@ forEachDatabase((database) => {
       await Promise.all([ok(join(bob, roomId, 'hs1')), ok(join(erin, roomId, 'hs1'))])
       for (const member of [bob, erin, alice]) assert.equal(await membership(bob, roomId, member), 'join')
       assert.equal(network.requests({ from: 'hs2', to: 'hs1', path: /send_join/ }).length, 1)
+    })
+
+    test('a server that dies in the midst of it, wherever, brings the room here when it is asked again', async () => {
+      const { alice, bob, servers, settle } = await world(database)
+      let died = true
+      let deaths = 0
+      for (let calls = 0; died; calls += CALLS_BETWEEN_DEATHS) {
+        const roomId = await createRoom(alice, { preset: 'public_chat' })
+        servers.hs2.killAt(calls, calls % 2 === 0 ? 'before' : 'after')
+        await join(bob, roomId, 'hs1').catch((error) => assert.ok(error instanceof NetworkError, String(error)))
+        died = !servers.hs2.isRunning()
+        if (died) deaths++
+        else servers.hs2.killAt(Number.POSITIVE_INFINITY, 'before')
+        if (died) await servers.hs2.start()
+        await settle()
+        await ok(join(bob, roomId, 'hs1'))
+        await settle()
+        assert.equal(await membership(alice, roomId, bob), 'join', `after ${calls} calls`)
+        assert.equal(await membership(bob, roomId, alice), 'join', `after ${calls} calls`)
+        const said = await ok(bob.request('PUT', roomPath(roomId, 'send', 'm.room.message', 'here'), { body: 'here' }))
+        await settle()
+        await ok(alice.request('GET', roomPath(roomId, 'event', said.event_id)))
+      }
+      assert.ok(deaths >= 5, `${deaths}`)
     })
   })
 

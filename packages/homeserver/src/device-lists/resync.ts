@@ -234,7 +234,10 @@ export function createResync(parts: EngineParts, suspect: Suspicion['suspect']):
       const claimed = { row, held: holdLease(parts, row) }
       track(
         'fetching a device list',
-        runLane(serverName, lanes, (isPressed) => fetchList(parts, claimed, manner, tools, isPressed)),
+        // Where the lane never came to the fetch, the lease is to run out.
+        runLane(serverName, lanes, (isPressed) => fetchList(parts, claimed, manner, tools, isPressed)).finally(
+          claimed.held.end,
+        ),
       )
       return true
     },

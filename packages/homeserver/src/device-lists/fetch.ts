@@ -1,5 +1,6 @@
 import type { FederationAnswer } from '../matrix/federation.ts'
 import type { UserId } from '../matrix/ids.ts'
+import { backoffDelay } from '../platform/backoff.ts'
 import * as leases from '../storage/device-list-leases.ts'
 import type * as storage from '../storage/device-lists.ts'
 import { type FetchFailure, failureOf, invalidList, isDestinationFailure } from './failure.ts'
@@ -17,8 +18,7 @@ export type FetchManner = { insist: boolean; admit?: (address: string) => Promis
  * Where other fetches wait, one that hangs is given up this soon (ms): the first time, and after several that failed. Else a few
  * dozen servers that hang would use up all fetches for as long as they may take.
  */
-const PATIENCE_MS = 2_000
-const MOST_PATIENCE_MS = 10_000
+const PATIENCE = { baseMs: 2_000, capMs: 10_000 }
 
 /** What fetches share. */
 export type FetchTools = { flights: Flights; suspect: Suspicion['suspect'] }
@@ -42,7 +42,9 @@ export async function fetchList(
   isPressed: () => boolean,
 ): Promise<ServerVerdict> {
   const { store, settings, transport, log, metrics } = parts
-  const flight = tools.flights.fly(row.server_name, limitsOf(row, settings.fetchTimeout, isPressed), (again, signal) =>
+  const patienceMs = backoffDelay(PATIENCE, row.attempts + 1, 1)
+  const limits = { timeoutMs: settings.fetchTimeout, patienceMs, isPressed }
+  const flight = tools.flights.fly(row.server_name, limits, (again, signal) =>
     transport.request(row.server_name, {
       method: 'GET',
       path: `/_matrix/federation/v1/user/devices/${encodeURIComponent(row.user_id)}`,
@@ -74,11 +76,6 @@ export async function fetchList(
   await storeFailure(parts, row, lease, result.failure)
   const { failure } = result
   return isDestinationFailure(failure) || failure.kind === 'limited' ? 'held back' : 'goes on'
-}
-
-function limitsOf({ attempts }: storage.LedgerRow, timeoutMs: number, isPressed: () => boolean) {
-  const patienceMs = Math.min(PATIENCE_MS * 2 ** Math.min(attempts, 10), MOST_PATIENCE_MS, timeoutMs)
-  return { timeoutMs, patienceMs, isPressed }
 }
 
 /** Reads an answer. Cross-signing keys that cannot be used are left out and told to the operator. */

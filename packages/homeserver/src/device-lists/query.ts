@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import { type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
+import { createSizedCache } from '../platform/bounded-cache.ts'
 import * as storage from '../storage/device-lists.ts'
 import type { FetchFailure } from './failure.ts'
 import type { EngineParts } from './ports.ts'
@@ -28,11 +28,10 @@ export function createRemoteKeys(
   refresh: Pick<Refresh, 'isAtHand' | 'obtain'>,
 ): (requester: UserId, userIds: readonly UserId[], waitMs: number) => Promise<RemoteKeys> {
   // The ledger is asked at every query and says which list it is; the list itself, which is long, is read once.
-  const kept = new LRUCache<UserId, { version: string; keys: RemoteUserKeys }>({
-    maxSize: KEPT_BYTES,
-    sizeCalculation: ({ keys }) =>
-      keys.deviceKeys.length + (keys.masterKey?.length ?? 0) + (keys.selfSigningKey?.length ?? 0) + 200,
-  })
+  const kept = createSizedCache<UserId, { version: string; keys: RemoteUserKeys }>(
+    KEPT_BYTES,
+    ({ keys }) => keys.deviceKeys.length + (keys.masterKey?.length ?? 0) + (keys.selfSigningKey?.length ?? 0) + 200,
+  )
 
   async function keysOf(rows: ReadonlyMap<UserId, storage.ListState>): Promise<Map<UserId, RemoteUserKeys>> {
     const found = new Map<UserId, RemoteUserKeys>()

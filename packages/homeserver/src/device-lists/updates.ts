@@ -43,6 +43,7 @@ export function createUpdates(parts: EngineParts, resync: Pick<Resync, 'wake'>):
     userIds: readonly UserId[],
     handle: (tx: Tx, row: storage.LedgerRow, list: Snapshot | undefined) => Promise<Outcome>,
   ): Promise<void> {
+    if (userIds.length === 0) return
     await store.transaction(async (tx) => {
       const rows = await storage.lockedRows(tx.db, userIds)
       const lists = await storage.snapshotRows(tx.db, [...rows.keys()])

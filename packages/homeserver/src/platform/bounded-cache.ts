@@ -12,5 +12,14 @@ export function createBoundedCache<K extends {}, V extends {}>(
   most: number,
   dispose?: (value: V) => void,
 ): BoundedCache<K, V> {
-  return new LRUCache<K, V>({ maxSize: most, sizeCalculation: () => 1, ...(dispose && { dispose }) })
+  return createSizedCache(most, () => 1, dispose)
+}
+
+/** @param most of what `sizeOf` gives for the values that are kept, in all; a size is at least 1 */
+export function createSizedCache<K extends {}, V extends {}>(
+  most: number,
+  sizeOf: (value: V) => number,
+  dispose?: (value: V) => void,
+): BoundedCache<K, V> {
+  return new LRUCache<K, V>({ maxSize: most, sizeCalculation: sizeOf, ...(dispose && { dispose }) })
 }

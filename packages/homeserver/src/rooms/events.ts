@@ -1,8 +1,7 @@
-import { LRUCache } from 'lru-cache'
 import type { Pdu, RoomEvent } from '../matrix/events.ts'
 import type { EventId } from '../matrix/ids.ts'
 import { roughSize } from '../matrix/json.ts'
-import { createBoundedCache } from '../platform/bounded-cache.ts'
+import { createBoundedCache, createSizedCache } from '../platform/bounded-cache.ts'
 import { trustedEvent } from '../state/read-event.ts'
 import type { RoomVersion } from '../state/room-versions.ts'
 import { type EventRow, eventRows } from '../storage/events.ts'
@@ -30,10 +29,7 @@ const CHANGED = 'event: '
 const LATELY = 1_000
 
 export function createEvents({ notifier }: Pick<Store, 'notifier'>): Events {
-  const kept = new LRUCache<EventId, KnownEvent>({
-    maxSize: KEPT,
-    sizeCalculation: ({ event }) => roughSize(event.pdu),
-  })
+  const kept = createSizedCache<EventId, KnownEvent>(KEPT, ({ event }) => roughSize(event.pdu))
   const changed = createBoundedCache<EventId, number>(LATELY)
   let heard = 0
   let forgotten = 0

@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import { type StateMap, stateEntry, stateEntryParts } from '../matrix/events.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
+import { createSizedCache } from '../platform/bounded-cache.ts'
 import { addStateGroup, type StateGroupEntry, type StateGroupRow, stateGroupRows } from '../storage/state-groups.ts'
 import { type Db, type Tx, whenCertain } from '../storage/store.ts'
 
@@ -27,10 +27,7 @@ const KEPT_ENTRIES = 100_000
 
 export function createStates(): States {
   // A state group never changes once it is committed, so no process can make this stale.
-  const kept = new LRUCache<number, { state: State; hops: number }>({
-    maxSize: KEPT_ENTRIES,
-    sizeCalculation: ({ state }) => state.map.size + 1,
-  })
+  const kept = createSizedCache<number, { state: State; hops: number }>(KEPT_ENTRIES, ({ state }) => state.map.size + 1)
 
   async function loadAll(db: Db, ids: readonly number[]): Promise<Map<number, State>> {
     const found = new Map<number, State>()

@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import type { RoomId, UserId } from '../matrix/ids.ts'
+import { createSizedCache } from '../platform/bounded-cache.ts'
 import { joinedRoomIds } from '../storage/memberships.ts'
 import { membershipChangesOf } from '../storage/room-state.ts'
 import type { Store } from '../storage/store.ts'
@@ -13,10 +13,10 @@ const KEPT_ROOMS = 500_000
 /** @returns gives the rooms that a user is in now; the same set as before while nothing has changed */
 export function createJoinedRooms(store: Store): JoinedRooms {
   // Brought up to date from the database at each call: it does not matter which process made a change.
-  const kept = new LRUCache<UserId, { upTo: number; rooms: ReadonlySet<RoomId> }>({
-    maxSize: KEPT_ROOMS,
-    sizeCalculation: ({ rooms }) => rooms.size + 1,
-  })
+  const kept = createSizedCache<UserId, { upTo: number; rooms: ReadonlySet<RoomId> }>(
+    KEPT_ROOMS,
+    ({ rooms }) => rooms.size + 1,
+  )
   return async (userId) => {
     const known = kept.get(userId)
     if (!known) {

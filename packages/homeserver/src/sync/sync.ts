@@ -39,11 +39,10 @@ export function createSync(store: Store, clock: Clock, sources: SyncSources): Sy
       const woken = await watch.next()
       return { woken, response: await buildSync(store, sources, memory, device, request) }
     }
-    const readInRound = () => rounds.run(read)
     let keysAtFirst: string | undefined
     try {
       for (;;) {
-        const { woken, response } = await (keysAtFirst === undefined ? read() : readInRound())
+        const { woken, response } = await (keysAtFirst === undefined ? read() : rounds.run(read))
         const keys = JSON.stringify([response.device_one_time_keys_count, response.device_unused_fallback_key_types])
         keysAtFirst ??= keys
         const atOnce = !since || request.fullState || keys !== keysAtFirst

@@ -103,13 +103,7 @@ export function createTestServer(options: TestServerOptions): TestServer {
       await deviceLists.stopTracking(tx, stopped)
       await deviceLists.startTracking(tx, started)
     })
-    try {
-      await unlessKilled(work, mortal.death, serverName)
-      return 'taken in'
-    } catch (error) {
-      if (error instanceof NetworkError) return 'died'
-      throw error
-    }
+    return (await orDeath(work, mortal.death)) === DEATH ? 'died' : 'taken in'
   }
 
   async function kill(): Promise<void> {
@@ -127,7 +121,7 @@ export function createTestServer(options: TestServerOptions): TestServer {
 
   async function stop(): Promise<void> {
     const { homeserver, mortal } = leave()
-    ending = endOf(homeserver.stop(), mortal.death)
+    ending = orDeath(homeserver.stop(), mortal.death).then(() => {})
     await ending
   }
 
@@ -194,24 +188,25 @@ export function createTestServer(options: TestServerOptions): TestServer {
   }
 }
 
-/** Waits until work has ended, or is cut off by death. */
-async function endOf(work: Promise<void>, death: AbortSignal): Promise<void> {
-  const { promise: cutOff, resolve } = Promise.withResolvers<void>()
-  if (death.aborted) resolve()
-  death.addEventListener('abort', () => resolve())
-  await Promise.race([work, cutOff])
-}
+const DEATH = Symbol('death')
 
-/** Who waits for the answer of a process that dies sees the connection break. */
-async function unlessKilled<T>(answer: PromiseLike<T>, death: AbortSignal, serverName: string): Promise<T> {
-  const { promise: killed, reject } = Promise.withResolvers<never>()
-  const onDeath = () => reject(new NetworkError('connection', `${serverName} was killed`))
+/** What becomes of work in a process, unless it dies before. */
+async function orDeath<T>(work: PromiseLike<T>, death: AbortSignal): Promise<T | typeof DEATH> {
+  const { promise: died, resolve } = Promise.withResolvers<typeof DEATH>()
+  const onDeath = () => resolve(DEATH)
   // The first call to the database may have been its last.
   if (death.aborted) onDeath()
   death.addEventListener('abort', onDeath)
   try {
-    return await Promise.race([answer, killed])
+    return await Promise.race([work, died])
   } finally {
     death.removeEventListener('abort', onDeath)
   }
+}
+
+/** Who waits for the answer of a process that dies sees the connection break. */
+async function unlessKilled<T>(answer: PromiseLike<T>, death: AbortSignal, serverName: string): Promise<T> {
+  const result = await orDeath(answer, death)
+  if (result === DEATH) throw new NetworkError('connection', `${serverName} was killed`)
+  return result
 }

@@ -59,7 +59,7 @@ export async function fetchList(
   const lease = await held.end()
   if (answer.kind === 'failure' && (answer.failure === 'backed_off' || answer.failure === 'aborted')) {
     // Nothing was asked, so nothing has failed.
-    await leases.releaseLease(store.db, lease, Math.max(row.next_attempt_at, answer.retryAt ?? 0))
+    await leases.releaseLease(store.db, lease, answer.retryAt ?? 0)
     return 'held back'
   }
   const result = listIn(parts, row.user_id, answer)
@@ -73,7 +73,7 @@ export async function fetchList(
     'fetching a device list failed',
   )
   metrics.resyncEnded(result.failure.kind)
-  await storeFailure(parts, row, lease, result.failure)
+  await storeFailure(parts, lease, row.server_name, result.failure)
   const { failure } = result
   return isDestinationFailure(failure) || failure.kind === 'limited' ? 'held back' : 'goes on'
 }

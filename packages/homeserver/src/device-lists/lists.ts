@@ -1,4 +1,4 @@
-import type { UserId } from '../matrix/ids.ts'
+import type { ServerName, UserId } from '../matrix/ids.ts'
 import { addTransition } from '../storage/device-list-history.ts'
 import * as leases from '../storage/device-list-leases.ts'
 import { addChanges, addNotices, endWaiting, isAwaited } from '../storage/device-list-stream.ts'
@@ -99,29 +99,30 @@ export async function storeList(
 
 /** Ends a fetch that failed: when it is tried again is durable before anybody hears of the failure. */
 export async function storeFailure(
-  parts: EngineParts,
-  before: storage.LedgerRow,
+  { store, clock, random, settings, sharedRooms }: EngineParts,
   lease: leases.Lease,
+  serverName: ServerName,
   failure: FetchFailure,
 ): Promise<void> {
-  const { store, clock, random, settings, sharedRooms } = parts
   await store.transaction(async (tx) => {
     const now = clock.now()
     const { userId } = lease
+    tx.wake([attemptEnded(userId), STALE_AT + serverName])
+    const current = await leases.endLease(tx.db, lease)
+    if (!current) return
     const awaited =
       (await isAwaited(tx.db, userId)) || (await sharedRooms.active(tx.db, [userId], now - ACTIVE_MS)).has(userId)
     const attempt = {
       failure,
-      attempts: before.attempts + 1,
-      doubtAgeMs: now - (before.doubted_at ?? now),
+      attempts: current.attempts + 1,
+      doubtAgeMs: now - (current.doubted_at ?? now),
       awaited,
     }
-    const needed = awaited || before.tracked === 1
+    const needed = awaited || current.tracked === 1
     const nextAttemptAt = needed ? now + retryDelay(attempt, settings, random.fraction()) : storage.PARKED
     const outcome = { error: JSON.stringify(failure), nextAttemptAt, refused: failure.kind === 'refused' }
-    if (await leases.recordFailure(tx.db, lease, outcome))
-      await addTransition(tx.db, userId, { at: now, event: 'failed', detail: failure.detail })
-    tx.wake([attemptEnded(userId), STALE_AT + before.server_name])
+    await leases.recordFailure(tx.db, userId, outcome)
+    await addTransition(tx.db, userId, { at: now, event: 'failed', detail: failure.detail })
   })
 }
 

@@ -67,29 +67,11 @@ export async function prolongLease(db: Db, lease: Lease, until: number): Promise
   return result.numUpdatedRows > 0n
 }
 
-/** Ends a lease after a fetch failed. @returns whether the lease was still held; if not, nothing was written */
-export async function recordFailure(
-  db: Db,
-  lease: Lease,
-  outcome: { error: string; nextAttemptAt: number; refused: boolean },
-): Promise<boolean> {
-  const result = await held(db, lease)
-    .set((eb) => ({
-      attempts: eb('attempts', '+', 1),
-      attempts_ended: eb('attempts_ended', '+', 1),
-      last_error: outcome.error,
-      refused: outcome.refused ? 1 : 0,
-      next_attempt_at: outcome.nextAttemptAt,
-      lease_until: null,
-      lease_gen: null,
-    }))
-    .executeTakeFirst()
-  return result.numUpdatedRows > 0n
-}
-
-/** Ends a lease without an attempt: no request was made. */
-export async function releaseLease(db: Db, lease: Lease, nextAttemptAt: number): Promise<void> {
-  await held(db, lease).set({ lease_until: null, lease_gen: null, next_attempt_at: nextAttemptAt }).execute()
+/** Ends a lease without an attempt: no request was made, nor is one before a time (epoch ms). */
+export async function releaseLease(db: Db, lease: Lease, notBefore: number): Promise<void> {
+  // As it is by now: a list that nobody needs any more may have been put off for ever meanwhile.
+  const later = sql<number>`case when next_attempt_at < ${notBefore} then ${notBefore} else next_attempt_at end`
+  await held(db, lease).set({ lease_until: null, lease_gen: null, next_attempt_at: later }).execute()
 }
 
 const endHeldLease = prepared<Lease, LedgerRow>((db, value) =>
@@ -104,6 +86,24 @@ const endHeldLease = prepared<Lease, LedgerRow>((db, value) =>
  */
 export async function endLease(db: Db, lease: Lease): Promise<LedgerRow | undefined> {
   return (await endHeldLease(db, lease)).rows[0]
+}
+
+/** Writes down that a fetch failed whose lease was ended in this transaction. */
+export async function recordFailure(
+  db: Db,
+  userId: UserId,
+  outcome: { error: string; nextAttemptAt: number; refused: boolean },
+): Promise<void> {
+  await db
+    .updateTable('device_lists')
+    .where('user_id', '=', userId)
+    .set((eb) => ({
+      attempts: eb('attempts', '+', 1),
+      last_error: outcome.error,
+      refused: outcome.refused ? 1 : 0,
+      next_attempt_at: outcome.nextAttemptAt,
+    }))
+    .execute()
 }
 
 /** All leases end: for a database that only this process uses, at its start. */

@@ -107,6 +107,24 @@ forEachDatabase((database) => {
       assert.deepEqual(await devicesSeenBy(alice, bob), ['LATER', 'LOST', 'PHONE', 'TABLET'])
     })
 
+    test('scenario 23: a fetch that fails after the room is gone is not made again', async () => {
+      const { alice, bob, far, rooms, settle, advance } = await friends(database)
+      const fails = Promise.withResolvers<void>()
+      far.answerAlways(DEVICES, async (...asked) => {
+        await fails.promise
+        return status(503)(...asked)
+      })
+      bob.addDevice('LOST')
+      await far.sendEdus('hs1', [bob.addDevice('TABLET')])
+      await settle()
+      await rooms.unshare([alice, bob])
+      fails.resolve()
+      await settle()
+      const gets = far.gets(bob)
+      await advance(3_600_000)
+      assert.equal(far.gets(bob), gets)
+    })
+
     for (const [how, membership] of [
       ['banned', 'ban'],
       ['kicked', 'leave'],

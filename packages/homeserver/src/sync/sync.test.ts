@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { forEachDatabase } from '../../test/support/databases.ts'
 import { type ClientAnswer, confirmation, type TestClient } from '../../test/support/test-client.ts'
 import { testNetwork } from '../../test/support/test-network.ts'
@@ -117,6 +117,78 @@ forEachDatabase((database) => {
     await advance(1)
     const { account_data: data, device_lists: lists } = await waiting
     assert.deepEqual([data.events, lists.changed], [[], []])
+  })
+
+  describe('right after a device was told of changed lists alone', () => {
+    async function justTold() {
+      const net = await start()
+      const { alice, hs1, rooms } = net
+      const bob = await hs1.register('bob')
+      const carol = await hs1.register('carol')
+      await rooms.share([alice, bob, carol])
+      await alice.sync()
+      await bob.login()
+      assert.deepEqual((await alice.sync({ timeout: 30_000 })).device_lists.changed, [bob.userId])
+      return { ...net, bob, carol }
+    }
+
+    test('what changes next is gathered a little while', async () => {
+      const { alice, bob, carol, clock, settle, advance } = await justTold()
+      await bob.login()
+      let ended = false
+      const waiting = alice.sync({ timeout: 30_000 }).finally(() => {
+        ended = true
+      })
+      await settle()
+      await carol.login()
+      await advance(19)
+      assert.equal(ended, false)
+      await advance(1)
+      assert.equal(ended, true)
+      assert.deepEqual((await waiting).device_lists.changed.sort(), [bob.userId, carol.userId])
+      await advance(20)
+      await bob.login()
+      const before = clock.now()
+      assert.deepEqual((await alice.sync({ timeout: 30_000 })).device_lists.changed, [bob.userId])
+      assert.equal(clock.now(), before)
+    })
+
+    test('a sync that is not to wait is answered at once, and one that waits less in its time', async () => {
+      const { alice, bob, settle, advance } = await justTold()
+      await bob.login()
+      assert.deepEqual((await alice.sync()).device_lists.changed, [bob.userId])
+      await bob.login()
+      const waiting = alice.sync({ timeout: 5 })
+      await settle()
+      await advance(5)
+      assert.deepEqual((await waiting).device_lists.changed, [bob.userId])
+    })
+
+    test('another device is not held up, nor is this one once it was told of something else', async () => {
+      const { alice, bob, clock, advance } = await justTold()
+      const before = clock.now()
+      const tablet = await bob.login()
+      await tablet.sync()
+      await bob.login()
+      assert.deepEqual((await tablet.sync({ timeout: 30_000 })).device_lists.changed, [bob.userId])
+      assert.equal(clock.now(), before)
+      await advance(20)
+      for (let n = 0; n < 2; n++) {
+        await bob.login()
+        await setData(alice, 'org.example.new', { n })
+        assert.deepEqual((await alice.sync({ timeout: 30_000 })).device_lists.changed, [bob.userId])
+      }
+      assert.equal(clock.now(), before + 20)
+    })
+
+    test('a server that stops does not wait for it', async () => {
+      const { alice, bob, hs1, settle } = await justTold()
+      await bob.login()
+      const waiting = alice.sync({ timeout: 30_000 })
+      await settle()
+      await hs1.stop()
+      await waiting
+    })
   })
 
   test('a sync without a token, of the full state, or with news does not wait', async () => {

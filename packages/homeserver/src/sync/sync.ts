@@ -1,8 +1,10 @@
 import type { RoomId } from '../matrix/ids.ts'
-import type { Clock } from '../platform/clock.ts'
+import { type Clock, sleep } from '../platform/clock.ts'
 import { createRounds } from '../platform/semaphore.ts'
 import type { Store } from '../storage/store.ts'
 import { buildSync, createSyncMemory, type Question, type SyncMemory, type SyncResponse } from './build.ts'
+import { hasNews } from './news.ts'
+import { createPace } from './pace.ts'
 import type { Device, SyncSources } from './ports.ts'
 
 type SyncRequest = Question & {
@@ -27,6 +29,7 @@ const READ_AT_ONCE = 16
 export function createSync(store: Store, clock: Clock, sources: SyncSources): Sync {
   const memory = createSyncMemory(store)
   const rounds = createRounds(READ_AT_ONCE)
+  const pace = createPace(clock)
 
   return async (device, request) => {
     const { since } = request
@@ -46,8 +49,14 @@ export function createSync(store: Store, clock: Clock, sources: SyncSources): Sy
         const keys = JSON.stringify([response.device_one_time_keys_count, response.device_unused_fallback_key_types])
         keysAtFirst ??= keys
         const atOnce = !since || request.fullState || keys !== keysAtFirst
-        if (atOnce || hasNews(response) || clock.now() >= deadline || request.signal.aborted) return response
-        await woken.until(deadline, request.signal)
+        const restsUntil = pace.restOf(device, response)
+        const isTold = atOnce || (hasNews(response) && restsUntil === undefined)
+        if (isTold || clock.now() >= deadline || request.signal.aborted) {
+          pace.answered(device, response)
+          return response
+        }
+        if (restsUntil === undefined) await woken.until(deadline, request.signal)
+        else await sleep(clock, Math.min(restsUntil, deadline) - clock.now(), request.signal)
         // Nothing is read any more once the server stops; what is new comes with the next sync.
         if (request.signal.aborted) return response
       }
@@ -92,14 +101,4 @@ function watchFor({ notifier }: Store, clock: Clock, { joinedRooms }: SyncMemory
       for (const end of endings.values()) end()
     },
   }
-}
-
-function hasNews({ account_data, presence, to_device, device_lists, rooms }: SyncResponse): boolean {
-  return (
-    account_data.events.length > 0 ||
-    presence.events.length > 0 ||
-    to_device.events.length > 0 ||
-    (device_lists !== undefined && device_lists.changed.length + device_lists.left.length > 0) ||
-    Object.values(rooms).some((section) => Object.keys(section).length > 0)
-  )
 }

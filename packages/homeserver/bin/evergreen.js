@@ -1,4 +1,4 @@
-#!/usr/bin/env -S MALLOC_ARENA_MAX=1 node --max-semi-space-size=2 --v8-pool-size=1 --initial-old-space-size=64 --heap-growing-percent=50 --disable-warning=ExperimentalWarning
+#!/usr/bin/env -S MALLOC_ARENA_MAX=1 node --max-semi-space-size=4 --v8-pool-size=1 --initial-old-space-size=64 --heap-growing-percent=50 --disable-warning=ExperimentalWarning
 // A small young generation, one arena and one helper thread: most of what an idle server holds would otherwise be garbage
 // of its own start (docs/benchmarks.md).
 import { spawn } from 'node:child_process'

@@ -1,6 +1,6 @@
 import type { UserId } from '../matrix/ids.ts'
 import { inParts } from './parts.ts'
-import { isOneOf, prepared } from './prepared.ts'
+import { isOneOf, prepared, preparedForAny } from './prepared.ts'
 import type { Db } from './store.ts'
 
 /** Where a user's own data is kept: `roomId` is empty for what belongs to no room. */
@@ -25,11 +25,11 @@ export async function accountDataContent(db: Db, key: AccountDataKey): Promise<s
 
 type EntryPosition = { user_id: UserId; type: string; position: number }
 
-const selectPositions = prepared<{ userIds: string; types: string }, EntryPosition>((db, value) =>
+const selectPositions = preparedForAny<EntryPosition, { types: string }>('user_id', (db, isChosen, value) =>
   db
     .selectFrom('account_data')
     .select(['user_id', 'type', 'position'])
-    .where(isOneOf(db, 'user_id', value('userIds')))
+    .where(isChosen)
     .where('room_id', '=', '')
     .where(isOneOf(db, 'type', value('types'))),
 )
@@ -40,8 +40,7 @@ export async function accountDataPositions(
   userIds: readonly UserId[],
   types: readonly string[],
 ): Promise<EntryPosition[]> {
-  if (userIds.length === 0) return []
-  return (await selectPositions(db, { userIds: JSON.stringify(userIds), types: JSON.stringify(types) })).rows
+  return selectPositions(db, userIds, { types: JSON.stringify(types) })
 }
 
 /** The contents (JSON) of entries of these types that many users have, of those that belong to no room. */

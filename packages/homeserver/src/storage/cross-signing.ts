@@ -1,22 +1,18 @@
 import type { UserId } from '../matrix/ids.ts'
-import { isOneOf, prepared } from './prepared.ts'
+import { preparedForAny } from './prepared.ts'
 import type { Db } from './store.ts'
 import type { CrossSigningUsage } from './tables.ts'
 
 /** A cross-signing key of one of our users; `key` is JSON text. */
 export type CrossSigningKeyRow = { user_id: UserId; usage: CrossSigningUsage; key: string }
 
-const selectKeys = prepared<{ userIds: string }, CrossSigningKeyRow>((db, value) =>
-  db
-    .selectFrom('cross_signing_keys')
-    .selectAll()
-    .where(isOneOf(db, 'user_id', value('userIds'))),
+const selectKeys = preparedForAny<CrossSigningKeyRow>('user_id', (db, isChosen) =>
+  db.selectFrom('cross_signing_keys').selectAll().where(isChosen),
 )
 
 /** The cross-signing keys of these users, the user-signing keys among them. */
 export async function crossSigningKeys(db: Db, userIds: readonly UserId[]): Promise<CrossSigningKeyRow[]> {
-  if (userIds.length === 0) return []
-  return (await selectKeys(db, { userIds: JSON.stringify(userIds) })).rows
+  return selectKeys(db, userIds)
 }
 
 /** Adds or replaces cross-signing keys. */
@@ -41,18 +37,17 @@ export async function removeCrossSigningKeys(db: Db, userId: UserId): Promise<bo
 /** Signatures that one of our users made on another user's master key; `signatures` is JSON from key ID to signature. */
 export type ForeignSignatures = { user_id: UserId; target: string; signatures: string }
 
-const selectSignatures = prepared<{ signer: UserId; userIds: string }, ForeignSignatures>((db, value) =>
+const selectSignatures = preparedForAny<ForeignSignatures, { signer: UserId }>('user_id', (db, isChosen, value) =>
   db
     .selectFrom('key_signatures')
     .select(['user_id', 'target', 'signatures'])
     .where('signer', '=', value('signer'))
-    .where(isOneOf(db, 'user_id', value('userIds'))),
+    .where(isChosen),
 )
 
 /** The signatures that `signer` made on these users' keys: nobody else sees them. */
 export async function signaturesBy(db: Db, signer: UserId, userIds: readonly UserId[]): Promise<ForeignSignatures[]> {
-  if (userIds.length === 0) return []
-  return (await selectSignatures(db, { signer, userIds: JSON.stringify(userIds) })).rows
+  return selectSignatures(db, userIds, { signer })
 }
 
 /** Keeps what `signer` signed, in place of what was kept for the same key. */

@@ -1,7 +1,7 @@
 import { type Selectable, sql } from 'kysely'
 import type { UserId } from '../matrix/ids.ts'
 import { isPostgres } from './dialect.ts'
-import { isOneOf, prepared } from './prepared.ts'
+import { prepared, preparedForAny } from './prepared.ts'
 import type { Db } from './store.ts'
 import type { DeviceListSnapshotsTable, DeviceListsTable } from './tables.ts'
 
@@ -34,17 +34,13 @@ export async function lockedRow(db: Db, userId: UserId): Promise<LedgerRow | und
   return (await selectRowForUpdate(db, { userId })).rows[0]
 }
 
-const selectRows = prepared<{ userIds: string }, LedgerRow>((db, value) =>
-  db
-    .selectFrom('device_lists')
-    .selectAll()
-    .where(isOneOf(db, 'user_id', value('userIds'))),
+const selectRows = preparedForAny<LedgerRow>('user_id', (db, isChosen) =>
+  db.selectFrom('device_lists').selectAll().where(isChosen),
 )
 
 /** Ledger rows of many users; those without one are left out. */
 export async function ledgerRows(db: Db, userIds: readonly UserId[]): Promise<Map<UserId, LedgerRow>> {
-  if (userIds.length === 0) return new Map()
-  const { rows } = await selectRows(db, { userIds: JSON.stringify(userIds) })
+  const rows = await selectRows(db, userIds)
   return new Map(rows.map((row) => [row.user_id, row]))
 }
 
@@ -54,47 +50,38 @@ export type ListState = Pick<
   'user_id' | 'wanted_gen' | 'synced_gen' | 'tracked' | 'synced_at' | 'stream_id' | 'digest' | 'last_error'
 >
 
-const selectStates = prepared<{ userIds: string }, ListState>((db, value) =>
+const selectStates = preparedForAny<ListState>('user_id', (db, isChosen) =>
   db
     .selectFrom('device_lists')
     .select(['user_id', 'wanted_gen', 'synced_gen', 'tracked', 'synced_at', 'stream_id', 'digest', 'last_error'])
-    .where(isOneOf(db, 'user_id', value('userIds'))),
+    .where(isChosen),
 )
 
 /** How the lists of many users stand; users without one are left out. */
 export async function listStates(db: Db, userIds: readonly UserId[]): Promise<Map<UserId, ListState>> {
-  if (userIds.length === 0) return new Map()
-  const { rows } = await selectStates(db, { userIds: JSON.stringify(userIds) })
+  const rows = await selectStates(db, userIds)
   return new Map(rows.map((row) => [row.user_id, row]))
 }
 
-const selectRowsForUpdate = prepared<{ userIds: string }, LedgerRow>((db, value) => {
-  const query = db
-    .selectFrom('device_lists')
-    .selectAll()
-    .where(isOneOf(db, 'user_id', value('userIds')))
+const selectRowsForUpdate = preparedForAny<LedgerRow>('user_id', (db, isChosen) => {
+  const query = db.selectFrom('device_lists').selectAll().where(isChosen)
   // In the same order everywhere, so that nobody waits for one who waits for them.
   return isPostgres(db) ? query.orderBy('user_id').forUpdate() : query
 })
 
 /** Many rows, kept from being changed by others until the transaction ends. */
 export async function lockedRows(db: Db, userIds: readonly UserId[]): Promise<Map<UserId, LedgerRow>> {
-  if (userIds.length === 0) return new Map()
-  const { rows } = await selectRowsForUpdate(db, { userIds: JSON.stringify(userIds) })
+  const rows = await selectRowsForUpdate(db, userIds)
   return new Map(rows.map((row) => [row.user_id, row]))
 }
 
-const selectSnapshots = prepared<{ userIds: string }, SnapshotRow>((db, value) =>
-  db
-    .selectFrom('device_list_snapshots')
-    .selectAll()
-    .where(isOneOf(db, 'user_id', value('userIds'))),
+const selectSnapshots = preparedForAny<SnapshotRow>('user_id', (db, isChosen) =>
+  db.selectFrom('device_list_snapshots').selectAll().where(isChosen),
 )
 
 /** The lists themselves. */
 export async function snapshotRows(db: Db, userIds: readonly UserId[]): Promise<Map<UserId, SnapshotRow>> {
-  if (userIds.length === 0) return new Map()
-  const { rows } = await selectSnapshots(db, { userIds: JSON.stringify(userIds) })
+  const rows = await selectSnapshots(db, userIds)
   return new Map(rows.map((row) => [row.user_id, row]))
 }
 

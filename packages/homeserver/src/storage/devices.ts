@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely'
 import type { UserId } from '../matrix/ids.ts'
 import { isPostgres } from './dialect.ts'
-import { isOneOf, prepared } from './prepared.ts'
+import { preparedForAny } from './prepared.ts'
 import type { Db } from './store.ts'
 import type { DevicesTable } from './tables.ts'
 
@@ -10,19 +10,18 @@ export type DeviceRow = Selectable<DevicesTable>
 /** What other users may see of it. */
 export type LocalDevice = Pick<DeviceRow, 'user_id' | 'device_id' | 'display_name' | 'device_keys'>
 
-const selectDevices = prepared<{ userIds: string }, LocalDevice>((db, value) =>
+const selectDevices = preparedForAny<LocalDevice>('user_id', (db, isChosen) =>
   db
     .selectFrom('devices')
     .select(['user_id', 'device_id', 'display_name', 'device_keys'])
-    .where(isOneOf(db, 'user_id', value('userIds')))
+    .where(isChosen)
     .orderBy('user_id')
     .orderBy('device_id'),
 )
 
 /** All devices of these users, in the order of their IDs. */
 export async function localDevices(db: Db, userIds: readonly UserId[]): Promise<LocalDevice[]> {
-  if (userIds.length === 0) return []
-  return (await selectDevices(db, { userIds: JSON.stringify(userIds) })).rows
+  return selectDevices(db, userIds)
 }
 
 /** The same devices, none of which goes before the transaction ends. */

@@ -1,7 +1,7 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import type { EventRow } from './events.ts'
-import { isOneOf, prepared } from './prepared.ts'
+import { isOneOf, preparedForAny } from './prepared.ts'
 import type { Db } from './store.ts'
 
 /** A place between two events, in the order of depth and position. */
@@ -77,17 +77,17 @@ export async function gapsFrom(
   roomIds: readonly RoomId[],
   depth: number,
 ): Promise<{ room_id: RoomId; event_id: EventId }[]> {
-  if (roomIds.length === 0) return []
-  const { rows } = await selectGaps(db, { roomIds: JSON.stringify(roomIds), depth })
-  return rows
+  return selectGaps(db, roomIds, { depth })
 }
 
-const selectGaps = prepared<{ roomIds: string; depth: number }, { room_id: RoomId; event_id: EventId }>((db, value) =>
-  db
-    .selectFrom('missing_events')
-    .select(['room_id', 'event_id'])
-    .where(isOneOf(db, 'room_id', value('roomIds')))
-    .where('depth', '>=', value('depth')),
+const selectGaps = preparedForAny<{ room_id: RoomId; event_id: EventId }, { depth: number }>(
+  'room_id',
+  (db, isChosen, value) =>
+    db
+      .selectFrom('missing_events')
+      .select(['room_id', 'event_id'])
+      .where(isChosen)
+      .where('depth', '>=', value('depth')),
 )
 
 /** The events that are at least, or at most, as old as a time (epoch ms): the nearest to it first. */
@@ -111,18 +111,15 @@ export async function eventsNearTime(
     .execute()
 }
 
-/** @param eventIds as a JSON array */
-const relatedTo = (db: Db, eventIds: string) =>
+const relatedTo = (db: Db, isChosen: RawBuilder<boolean>) =>
   db
     .selectFrom('events')
     .select('relates_to')
     .distinct()
-    .where(isOneOf(db, 'relates_to', eventIds))
+    .where(isChosen)
     .where('status', '=', 'accepted')
     .where('position', 'is not', null)
-const selectRelatedTo = prepared<{ eventIds: string }, { relates_to: EventId | null }>((db, value) =>
-  relatedTo(db, value('eventIds')),
-)
+const selectRelatedTo = preparedForAny<{ relates_to: EventId | null }>('relates_to', relatedTo)
 
 /** Those of the events that others relate to: by one of these types, or from one of these users. */
 export async function relatedEvents(
@@ -130,12 +127,11 @@ export async function relatedEvents(
   eventIds: readonly EventId[],
   { relTypes, senders }: { relTypes: readonly string[] | undefined; senders: readonly string[] | undefined },
 ): Promise<Set<EventId>> {
-  if (eventIds.length === 0) return new Set()
   if (!relTypes && !senders) {
-    const { rows } = await selectRelatedTo(db, { eventIds: JSON.stringify(eventIds) })
+    const rows = await selectRelatedTo(db, eventIds)
     return new Set(rows.map((row) => row.relates_to!))
   }
-  let query = relatedTo(db, JSON.stringify(eventIds))
+  let query = relatedTo(db, isOneOf(db, 'relates_to', JSON.stringify(eventIds)))
   if (relTypes) query = query.where('rel_type', 'in', relTypes.slice(0, MAX_CHOICES))
   if (senders) query = query.where('sender', 'in', senders.slice(0, MAX_CHOICES) as never)
   return new Set((await query.execute()).map((row) => row.relates_to!))

@@ -37,6 +37,39 @@ export function prepared<Values extends Record<string, unknown>, Row = never>(
 }
 
 /**
+ * The same for what any of many texts in a column picks. One text by itself is compared with, which takes SQLite half the time of
+ * looking into a list.
+ * @param column such as `user_id`
+ * @param build is given the condition as `isChosen`
+ * @returns runs the statement for those texts; for none there are no rows, and nothing is asked
+ */
+export function preparedForAny<Row, Values extends Record<string, unknown> = Record<never, never>>(
+  column: string,
+  build: (
+    db: Db,
+    isChosen: RawBuilder<boolean>,
+    value: <Name extends keyof Values & string>(name: Name) => Values[Name],
+  ) => Compilable<Row>,
+): (
+  db: Db,
+  chosen: readonly string[],
+  ...values: Record<never, never> extends Values ? [] : [Values]
+) => Promise<Row[]> {
+  type WithChosen = Values & { chosen: string }
+  const one = prepared<WithChosen, Row>((db, value) => build(db, sql`${sql.ref(column)} = ${value('chosen')}`, value))
+  const many = prepared<WithChosen, Row>((db, value) => build(db, isOneOf(db, column, value('chosen')), value))
+  return async (db, chosen, values?: Values) => {
+    const [first] = chosen
+    if (first === undefined) return []
+    const { rows } =
+      chosen.length === 1
+        ? await one(db, { ...values, chosen: first } as WithChosen)
+        : await many(db, { ...values, chosen: JSON.stringify(chosen) } as WithChosen)
+    return rows
+  }
+}
+
+/**
  * Whether a column is one of a list of texts, given as a JSON array: one parameter however long the list is, so that the
  * statement stays the same. No text may have a NUL.
  */

@@ -1,16 +1,16 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import { inParts } from './parts.ts'
-import { isOneOf, prepared } from './prepared.ts'
+import { preparedForAny } from './prepared.ts'
 import type { Db } from './store.ts'
 
-/** Which of `others`, a JSON array, are in a room that one of those is in whom `own` picks, a condition on `memberships as own`. */
-const sharing = (db: Db, others: string, own: RawBuilder<boolean>) =>
+/** Which of those whom `isChosen` picks of `memberships as theirs` are in a room with one whom `own` picks of `memberships as own`. */
+const sharing = (db: Db, isChosen: RawBuilder<boolean>, own: RawBuilder<boolean>) =>
   db
     .selectFrom('memberships as theirs')
     .select('theirs.user_id')
     .distinct()
-    .where(isOneOf(db, 'theirs.user_id', others))
+    .where(isChosen)
     .where('theirs.membership', '=', 'join')
     .where(({ exists, selectFrom }) =>
       exists(
@@ -22,23 +22,24 @@ const sharing = (db: Db, others: string, own: RawBuilder<boolean>) =>
       ),
     )
 
-const selectSharingWith = prepared<{ userId: UserId; others: string }, { user_id: UserId }>((db, value) =>
-  sharing(db, value('others'), sql<boolean>`own.user_id = ${value('userId')}`),
+const selectSharingWith = preparedForAny<{ user_id: UserId }, { userId: UserId }>(
+  'theirs.user_id',
+  (db, isChosen, value) => sharing(db, isChosen, sql<boolean>`own.user_id = ${value('userId')}`),
 )
-const selectStillShared = prepared<{ others: string }, { user_id: UserId }>((db, value) =>
+const selectStillShared = preparedForAny<{ user_id: UserId }>('theirs.user_id', (db, isChosen) =>
   // A literal, so that the index of local members is used.
-  sharing(db, value('others'), sql<boolean>`own.is_local = 1`),
+  sharing(db, isChosen, sql<boolean>`own.is_local = 1`),
 )
 
 /** Which of `others` are in a room that `userId` is in. */
 export async function usersSharingWith(db: Db, userId: UserId, others: readonly UserId[]): Promise<UserId[]> {
-  const { rows } = await selectSharingWith(db, { userId, others: JSON.stringify(others) })
+  const rows = await selectSharingWith(db, others, { userId })
   return rows.map((row) => row.user_id)
 }
 
 /** Which of these remote users are in any room that one of our users is in. */
 export async function remoteUsersStillShared(db: Db, userIds: readonly UserId[]): Promise<Set<UserId>> {
-  const { rows } = await selectStillShared(db, { others: JSON.stringify(userIds) })
+  const rows = await selectStillShared(db, userIds)
   return new Set(rows.map((row) => row.user_id))
 }
 
@@ -62,18 +63,13 @@ export async function localUsersSharingWith(db: Db, userIds: readonly UserId[]):
   return [...found]
 }
 
-const selectRoomsOfAny = prepared<{ userIds: string }, { room_id: RoomId }>((db, value) =>
-  db
-    .selectFrom('memberships')
-    .select('room_id')
-    .distinct()
-    .where(isOneOf(db, 'user_id', value('userIds')))
-    .where('membership', '=', 'join'),
+const selectRoomsOfAny = preparedForAny<{ room_id: RoomId }>('user_id', (db, isChosen) =>
+  db.selectFrom('memberships').select('room_id').distinct().where(isChosen).where('membership', '=', 'join'),
 )
 
 /** The rooms that any of these users is in. */
 export async function roomsOfAny(db: Db, userIds: readonly UserId[]): Promise<RoomId[]> {
-  const { rows } = await selectRoomsOfAny(db, { userIds: JSON.stringify(userIds) })
+  const rows = await selectRoomsOfAny(db, userIds)
   return rows.map((row) => row.room_id)
 }
 

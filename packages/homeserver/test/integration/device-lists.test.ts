@@ -435,6 +435,53 @@ forEachDatabase((database) => {
     })
   })
 
+  for (const [what, lost] of [
+    ['an update', false],
+    ['a gap and the fetch that follows', true],
+  ] as const) {
+    test(`a database that fails at any call over ${what} makes the list late, and not wrong`, async () => {
+      const { alice, bob, far, servers, settle, until } = await friends(database)
+      let refused = 0
+      for (let calls = 0; ; calls++) {
+        const endOfTrouble = servers.hs1.failAt(calls)
+        if (lost) bob.addDevice(`LOST${calls}`)
+        const edus = [bob.addDevice(`TABLET${calls}`)]
+        const { status } = await far.sendEdus('hs1', edus, `failing${calls}`)
+        await settle()
+        const hasFailed = endOfTrouble()
+        if (status !== 200) {
+          refused++
+          assert.equal((await far.sendEdus('hs1', edus, `failing${calls}`)).status, 200)
+        }
+        await until(hearsOf(alice, bob), 60_000)
+        assert.deepEqual(await devicesSeenBy(alice, bob), [...bob.devices.keys()].sort())
+        if (!hasFailed) break
+      }
+      assert.ok(refused > 5, `${refused}`)
+    })
+  }
+
+  test('a database that fails at any call over a refresh makes the list late, and not wrong', async () => {
+    const { alice, bob, servers, settle, advance, until } = await friends(database)
+    for (let calls = 0; ; calls++) {
+      await advance(CACHE_OVER_MS)
+      await alice.sync()
+      bob.addDevice(`LOST${calls}`)
+      const endOfTrouble = servers.hs1.failAt(calls)
+      const asked = refresh(alice, bob)
+      await settle()
+      const hasFailed = endOfTrouble()
+      // It waits a little for the list.
+      await advance(30_000)
+      const { status } = await asked
+      assert.ok(status === 202 || (status === 500 && hasFailed), `${status}`)
+      if (status === 500) await refresh(alice, bob)
+      await until(hearsOf(alice, bob), 60_000)
+      assert.deepEqual(await devicesSeenBy(alice, bob), [...bob.devices.keys()].sort())
+      if (!hasFailed) break
+    }
+  })
+
   if (database.name === 'postgres') {
     test('scenario 41: of two processes one is killed in a fetch; the other takes over, and tells once', async () => {
       const world = await friends(database)

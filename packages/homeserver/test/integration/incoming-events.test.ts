@@ -67,6 +67,34 @@ forEachDatabase((database) => {
     assert.equal(JSON.stringify(await pdusOf(hs1, roomId)).includes('the first'), false)
   })
 
+  test('a database that fails at any call loses no event: 500, and the same again is taken in', async () => {
+    const { room, message, remote, hs1, alice, statusOf, settle } = await roomWithRemote(database)
+    await alice.sync()
+    let refused = 0
+    for (let calls = 0; ; calls++) {
+      const said = room.add(message(`said ${calls}`))
+      const endOfTrouble = hs1.failAt(calls)
+      const send = () => remote.sendPdus('hs1', [said.pdu], `failing${calls}`)
+      let answer = await send()
+      await settle()
+      const hasFailed = endOfTrouble()
+      if (answer.status !== 200) {
+        refused++
+        assert.deepEqual([answer.status, answer.body.errcode], [500, 'M_UNKNOWN'])
+        answer = await send()
+      }
+      assert.deepEqual([answer.status, answer.body.pdus], [200, { [said.eventId]: {} }])
+      assert.equal(await statusOf(said.eventId), 'accepted')
+      const timeline = Object.values<{ timeline: { events: { event_id: string }[] } }>((await alice.sync()).rooms.join)
+      assert.deepEqual(
+        timeline.flatMap((one) => one.timeline.events.map((event) => event.event_id)),
+        [said.eventId],
+      )
+      if (!hasFailed) break
+    }
+    assert.ok(refused > 5, `${refused}`)
+  })
+
   test('hundreds of ends are brought together again, a bounded number at a time', async () => {
     const { room, message, send, statusOf, hs1, roomId, alice } = await roomWithRemote(database)
     const ends = Array.from({ length: 300 }, (_, n) => message(`end ${n}`))

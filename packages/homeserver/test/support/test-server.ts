@@ -31,7 +31,9 @@ export type TestServer = {
   kill(): Promise<void>
   /** The same, at the call to the database that comes after so many more: before it is made, or before its answer is seen. */
   killAt(calls: number, moment: 'before' | 'after'): void
-  /** Looks into what runs; its calls to the database do not count for `killAt`. */
+  /** Its database fails once, at the call after so many more. @returns takes that back, and says whether it has come */
+  failAt(calls: number): () => boolean
+  /** Looks into what runs; its calls to the database do not count for `killAt` and `failAt`. */
   look<T>(into: (homeserver: Homeserver) => Promise<T>): Promise<T>
   restart(): Promise<void>
   /** A new account, logged in on a device with keys. */
@@ -178,6 +180,7 @@ export function createTestServer(options: TestServerOptions): TestServer {
       const it = alive()
       it.backend.dieAfter(calls, moment, () => die(it))
     },
+    failAt: (calls) => alive().backend.failAfter(calls),
     async restart() {
       await stop()
       await start()

@@ -14,6 +14,11 @@ export type WatchedBackend = Backend & {
    * has to `kill`.
    */
   dieAfter(calls: number, moment: 'before' | 'after', onDeath: () => void): void
+  /**
+   * Fails at the call after so many more, which is not made, as a database that is out of order for a moment.
+   * @returns takes that back, and says whether it has come
+   */
+  failAfter(calls: number): () => boolean
   /** Does not count the calls that are made until the returned function is called. */
   spare(): () => void
 }
@@ -24,6 +29,7 @@ export function watchedBackend({ name, dialect, listening }: Backend, inHand: In
   let driver: Driver | undefined
   let killed = false
   let spared = 0
+  let fault: { calls: number } | undefined
   let trap: { calls: number; moment: 'before' | 'after'; onDeath: () => void } | undefined
 
   /** @returns whether the call that comes is the last one, after whose beginning nothing is seen any more */
@@ -51,6 +57,15 @@ export function watchedBackend({ name, dialect, listening }: Backend, inHand: In
       }
       result.then(ended(resolve), ended(reject))
     }) as T
+  }
+
+  /** The same for a call that can fail. */
+  function ask<T>(call: () => Promise<T>): Promise<T> {
+    return watch(() => {
+      if (!fault || spared > 0 || fault.calls-- > 0) return call()
+      fault = undefined
+      return Promise.reject(failureOf(name))
+    })
   }
 
   async function acquire(from: Driver): Promise<DatabaseConnection> {
@@ -85,7 +100,7 @@ export function watchedBackend({ name, dialect, listening }: Backend, inHand: In
         init: () => watch(() => real.init()),
         async acquireConnection() {
           const connection = await watch(() => acquire(real))
-          const watched = watchedConnection(connection, watch)
+          const watched = watchedConnection(connection, ask)
           connections.set(watched, connection)
           return watched
         },
@@ -95,8 +110,8 @@ export function watchedBackend({ name, dialect, listening }: Backend, inHand: In
             return real.releaseConnection(realOne(connection))
           })
         },
-        beginTransaction: (connection, settings) => watch(() => real.beginTransaction(realOne(connection), settings)),
-        commitTransaction: (connection) => watch(() => real.commitTransaction(realOne(connection))),
+        beginTransaction: (connection, settings) => ask(() => real.beginTransaction(realOne(connection), settings)),
+        commitTransaction: (connection) => ask(() => real.commitTransaction(realOne(connection))),
         rollbackTransaction: (connection) => watch(() => real.rollbackTransaction(realOne(connection))),
         destroy: () =>
           watch(() => {
@@ -113,6 +128,15 @@ export function watchedBackend({ name, dialect, listening }: Backend, inHand: In
     ...(listening && { listening: { connect: listen } }),
     dieAfter(calls, moment, onDeath) {
       trap = { calls, moment, onDeath }
+    },
+    failAfter(calls) {
+      const planned = { calls }
+      fault = planned
+      return () => {
+        const hasFailed = fault !== planned
+        if (!hasFailed) fault = undefined
+        return hasFailed
+      }
     },
     spare() {
       spared++
@@ -132,9 +156,17 @@ export function watchedBackend({ name, dialect, listening }: Backend, inHand: In
   }
 }
 
-function watchedConnection(connection: DatabaseConnection, watch: <T>(call: () => T) => T): DatabaseConnection {
+/** What the driver says where a disk is full, or an administrator has ended the connection. */
+const failureOf = (name: Backend['name']) =>
+  name === 'sqlite'
+    ? Object.assign(new Error('database or disk is full'), { code: 'ERR_SQLITE_ERROR', errcode: 13 })
+    : Object.assign(new Error('terminating connection due to administrator command'), { code: '57P01' })
+
+type Ask = <T>(call: () => Promise<T>) => Promise<T>
+
+function watchedConnection(connection: DatabaseConnection, ask: Ask): DatabaseConnection {
   return {
-    executeQuery: (query) => watch(() => connection.executeQuery(query)),
+    executeQuery: (query) => ask(() => connection.executeQuery(query)),
     streamQuery: (query, chunkSize) => connection.streamQuery(query, chunkSize),
   }
 }

@@ -1,5 +1,5 @@
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
-import { type BoundedCache, createBoundedCache } from '../platform/bounded-cache.ts'
+import { createBoundedCache } from '../platform/bounded-cache.ts'
 import type { Device } from './ports.ts'
 
 /**
@@ -23,23 +23,28 @@ const MEMBERS_OF_A_DEVICE = 1_000
 type Sent = { eventId: EventId; position: number }
 
 export function createSentMembers(): SentMembers {
-  const devices = createBoundedCache<string, BoundedCache<string, Sent>>(DEVICES)
+  const devices = createBoundedCache<string, Map<string, Sent>>(DEVICES)
   return {
     of({ userId, deviceId }, since) {
       const name = `${userId} ${deviceId}`
       // Who begins anew has nothing.
-      const sent = (since === undefined ? undefined : devices.get(name)) ?? createBoundedCache(MEMBERS_OF_A_DEVICE)
-      devices.set(name, sent)
+      if (since === undefined) devices.delete(name)
       return {
         has(roomId, userId, eventId) {
-          const known = sent.get(`${roomId} ${userId}`)
+          const known = devices.get(name)?.get(`${roomId} ${userId}`)
           return known !== undefined && known.eventId === eventId && known.position <= (since ?? 0)
         },
         note(roomId, userId, eventId, upTo) {
           const key = `${roomId} ${userId}`
+          // Devices that want all members need no memory of their own.
+          const sent = devices.get(name) ?? new Map<string, Sent>()
+          devices.set(name, sent)
           const known = sent.get(key)
           const isKnown = known?.eventId === eventId && known.position <= (since ?? 0)
-          if (!isKnown) sent.set(key, { eventId, position: upTo })
+          if (isKnown) return
+          sent.set(key, { eventId, position: upTo })
+          // A map keeps the order: the one sent first goes.
+          if (sent.size > MEMBERS_OF_A_DEVICE) sent.delete(sent.keys().next().value!)
         },
       }
     },

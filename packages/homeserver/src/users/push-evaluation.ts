@@ -13,7 +13,7 @@ export type PushVerdict = {
   actions: PushAction[]
 }
 
-type CompiledRule = { tests: readonly Test[]; verdict: PushVerdict }
+export type CompiledRule = { tests: readonly Test[]; verdict: PushVerdict }
 /** Rules in force, the most important first. */
 export type CompiledRules = readonly CompiledRule[]
 
@@ -21,13 +21,16 @@ export type CompiledRules = readonly CompiledRule[]
 const EFFORT = 4_000_000
 const NO_MATCH: PushVerdict = { notify: false, highlight: false, actions: [] }
 
-/** Reads a ruleset once, for many events. Client-server API, "Push Rules". */
-export function compileRules(ruleset: Ruleset): CompiledRules {
-  return RULE_KINDS.flatMap((kind) =>
-    ruleset[kind]
-      .filter((rule) => rule.enabled)
-      .map((rule) => ({ tests: testsOf(kind, rule), verdict: verdictOf(rule.actions) })),
-  )
+/**
+ * Reads a ruleset once, for many events. Client-server API, "Push Rules".
+ * @param compile reads one rule; it may know it already
+ */
+export function compileRules(ruleset: Ruleset, compile = compileRule): CompiledRules {
+  return RULE_KINDS.flatMap((kind) => ruleset[kind].filter((rule) => rule.enabled).map((rule) => compile(kind, rule)))
+}
+
+export function compileRule(kind: RuleKind, rule: PushRule): CompiledRule {
+  return { tests: testsOf(kind, rule), verdict: verdictOf(rule.actions) }
 }
 
 /** What the first rule that matches says. Whoever sent the event is not asked: that is for the caller to see to. */

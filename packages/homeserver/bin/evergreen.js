@@ -1,6 +1,6 @@
 #!/usr/bin/env -S MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TOP_PAD_=0 node --max-semi-space-size=4 --v8-pool-size=1 --initial-old-space-size=64 --heap-growing-percent=50 --disable-warning=ExperimentalWarning
 // A small young generation, one arena and one helper thread: most of what an idle server holds would otherwise be garbage
-// of its own start. And glibc gives back what is freed, where it would otherwise keep a third more (docs/benchmarks.md).
+// of its own start. And glibc gives back more of what is freed (docs/benchmarks.md).
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import module from 'node:module'

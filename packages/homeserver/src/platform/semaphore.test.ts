@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createFakeClock } from '../../test/support/fake-clock.ts'
-import { createPatientSemaphore, createRounds, createSemaphore } from './semaphore.ts'
+import { createPatientSemaphore, createRounds, createSemaphore, type Semaphore } from './semaphore.ts'
 
-test('so many run at the same time, the others in the order of asking', async () => {
-  const permits = createSemaphore(2)
-  const tasks = Array.from({ length: 5 }, () => Promise.withResolvers<void>())
+/** Asks for permits for so many tasks at once. @returns them, to be ended by the test, which have started, and what comes of each */
+function begin<T>(permits: Semaphore, count: number) {
+  const tasks = Array.from({ length: count }, () => Promise.withResolvers<T>())
   const started: number[] = []
   const all = tasks.map(({ promise }, n) =>
     permits.run(() => {
@@ -14,6 +14,12 @@ test('so many run at the same time, the others in the order of asking', async ()
       return promise
     }),
   )
+  return { tasks, started, all }
+}
+
+test('so many run at the same time, the others in the order of asking', async () => {
+  const permits = createSemaphore(2)
+  const { tasks, started, all } = begin<void>(permits, 5)
   await nextTurn()
   assert.deepEqual(started, [0, 1])
   tasks[1]!.resolve()
@@ -52,14 +58,7 @@ test('who asks just when a permit comes free does not push in, and there is neve
 test('patient: who takes long holds up others for so long only, and there is a bound to those as well', async () => {
   const clock = createFakeClock()
   const permits = createPatientSemaphore(clock, { permits: 1, patienceMs: 5_000, most: 3 })
-  const tasks = Array.from({ length: 4 }, () => Promise.withResolvers<number>())
-  const started: number[] = []
-  const all = tasks.map(({ promise }, n) =>
-    permits.run(() => {
-      started.push(n)
-      return promise
-    }),
-  )
+  const { tasks, started, all } = begin<number>(permits, 4)
   await clock.advance(4_999)
   assert.deepEqual(started, [0])
   await clock.advance(1)

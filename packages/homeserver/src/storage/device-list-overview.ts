@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { ServerName, UserId } from '../matrix/ids.ts'
-import { isStale, type LedgerRow } from './device-lists.ts'
+import { byUser, isStale, type LedgerRow } from './device-lists.ts'
 import type { Db } from './store.ts'
 
 /** A row of the ledger for operators, with what holds its server back. */
@@ -40,7 +40,7 @@ export async function ledgerOverview(db: Db, filter: OverviewFilter): Promise<Le
 export async function ledgerOverviews(db: Db, userIds: readonly UserId[]): Promise<Map<UserId, LedgerOverview>> {
   if (userIds.length === 0) return new Map()
   const rows = await overviews(db).where('device_lists.user_id', 'in', userIds).execute()
-  return new Map(rows.map((row) => [row.user_id, row]))
+  return byUser(rows)
 }
 
 const overviews = (db: Db) =>

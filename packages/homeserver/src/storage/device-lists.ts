@@ -13,6 +13,10 @@ export type SnapshotRow = Selectable<DeviceListSnapshotsTable>
 /** `next_attempt_at` of a stale list that nobody needs: it is not fetched until somebody does. */
 export const PARKED = 9_000_000_000_000_000
 
+/** Rows by their user, each of whom has one. */
+export const byUser = <Row extends { user_id: UserId }>(rows: readonly Row[]): Map<UserId, Row> =>
+  new Map(rows.map((row) => [row.user_id, row]))
+
 export const isStale = sql<boolean>`wanted_gen > synced_gen`
 
 const selectRow = prepared<{ userId: UserId }, LedgerRow>((db, value) =>
@@ -40,8 +44,7 @@ const selectRows = preparedForAny<LedgerRow>('user_id', (db, isChosen) =>
 
 /** Ledger rows of many users; those without one are left out. */
 export async function ledgerRows(db: Db, userIds: readonly UserId[]): Promise<Map<UserId, LedgerRow>> {
-  const rows = await selectRows(db, userIds)
-  return new Map(rows.map((row) => [row.user_id, row]))
+  return byUser(await selectRows(db, userIds))
 }
 
 /** What a query for keys looks at. */
@@ -59,8 +62,7 @@ const selectStates = preparedForAny<ListState>('user_id', (db, isChosen) =>
 
 /** How the lists of many users stand; users without one are left out. */
 export async function listStates(db: Db, userIds: readonly UserId[]): Promise<Map<UserId, ListState>> {
-  const rows = await selectStates(db, userIds)
-  return new Map(rows.map((row) => [row.user_id, row]))
+  return byUser(await selectStates(db, userIds))
 }
 
 const selectRowsForUpdate = preparedForAny<LedgerRow>('user_id', (db, isChosen) => {
@@ -71,8 +73,7 @@ const selectRowsForUpdate = preparedForAny<LedgerRow>('user_id', (db, isChosen) 
 
 /** Many rows, kept from being changed by others until the transaction ends. */
 export async function lockedRows(db: Db, userIds: readonly UserId[]): Promise<Map<UserId, LedgerRow>> {
-  const rows = await selectRowsForUpdate(db, userIds)
-  return new Map(rows.map((row) => [row.user_id, row]))
+  return byUser(await selectRowsForUpdate(db, userIds))
 }
 
 const selectSnapshots = preparedForAny<SnapshotRow>('user_id', (db, isChosen) =>
@@ -81,8 +82,7 @@ const selectSnapshots = preparedForAny<SnapshotRow>('user_id', (db, isChosen) =>
 
 /** The lists themselves. */
 export async function snapshotRows(db: Db, userIds: readonly UserId[]): Promise<Map<UserId, SnapshotRow>> {
-  const rows = await selectSnapshots(db, userIds)
-  return new Map(rows.map((row) => [row.user_id, row]))
+  return byUser(await selectSnapshots(db, userIds))
 }
 
 const selectTracked = prepared<{ userId: UserId }, LedgerRow & SnapshotRow>((db, value) =>

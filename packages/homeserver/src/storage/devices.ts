@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely'
+import type { RawBuilder, Selectable } from 'kysely'
 import type { UserId } from '../matrix/ids.ts'
 import { isPostgres } from './dialect.ts'
 import { preparedForAny } from './prepared.ts'
@@ -10,13 +10,16 @@ export type DeviceRow = Selectable<DevicesTable>
 /** What other users may see of it. */
 export type LocalDevice = Pick<DeviceRow, 'user_id' | 'device_id' | 'display_name' | 'device_keys'>
 
-const selectDevices = preparedForAny<LocalDevice>('user_id', (db, isChosen) =>
+const choose = (db: Db, isChosen: RawBuilder<boolean>) =>
   db
     .selectFrom('devices')
     .select(['user_id', 'device_id', 'display_name', 'device_keys'])
     .where(isChosen)
     .orderBy('user_id')
-    .orderBy('device_id'),
+    .orderBy('device_id')
+const selectDevices = preparedForAny<LocalDevice>('user_id', choose)
+const selectDevicesForKeyShare = preparedForAny<LocalDevice>('user_id', (db, isChosen) =>
+  isPostgres(db) ? choose(db, isChosen).forKeyShare() : choose(db, isChosen),
 )
 
 /** All devices of these users, in the order of their IDs. */
@@ -26,14 +29,7 @@ export async function localDevices(db: Db, userIds: readonly UserId[]): Promise<
 
 /** The same devices, none of which goes before the transaction ends. */
 export async function heldDevices(db: Db, userIds: readonly UserId[]): Promise<LocalDevice[]> {
-  if (userIds.length === 0) return []
-  const devices = db
-    .selectFrom('devices')
-    .select(['user_id', 'device_id', 'display_name', 'device_keys'])
-    .where('user_id', 'in', userIds)
-    .orderBy('user_id')
-    .orderBy('device_id')
-  return (isPostgres(db) ? devices.forKeyShare() : devices).execute()
+  return selectDevicesForKeyShare(db, userIds)
 }
 
 /** A user's devices with when and where each was seen last. */

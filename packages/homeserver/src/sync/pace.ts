@@ -1,7 +1,6 @@
 import type { Clock } from '../platform/clock.ts'
 import { createTimedCache } from '../platform/timed-cache.ts'
-import type { SyncResponse } from './build.ts'
-import { tellsOfListsAlone } from './news.ts'
+import type { News } from './news.ts'
 import type { Device } from './ports.ts'
 
 /**
@@ -14,9 +13,9 @@ const REMEMBERED = 10_000
 
 export type Pace = {
   /** Until when (epoch ms) an answer is to be held back; `undefined`: it is not. */
-  restOf(device: Device, response: SyncResponse): number | undefined
-  /** The device is given this answer. */
-  answered(device: Device, response: SyncResponse): void
+  restOf(device: Device, news: News): number | undefined
+  /** The device is told of this. */
+  told(device: Device, news: News): void
 }
 
 export function createPace(clock: Clock): Pace {
@@ -24,9 +23,9 @@ export function createPace(clock: Clock): Pace {
   const nameOf = ({ userId, deviceId }: Device) => `${userId} ${deviceId}`
 
   return {
-    restOf: (device, response) => (tellsOfListsAlone(response) ? restingUntil.get(nameOf(device)) : undefined),
-    answered(device, response) {
-      if (tellsOfListsAlone(response)) restingUntil.set(nameOf(device), clock.now() + REST_MS, REST_MS)
+    restOf: (device, news) => (news === 'lists' ? restingUntil.get(nameOf(device)) : undefined),
+    told(device, news) {
+      if (news === 'lists') restingUntil.set(nameOf(device), clock.now() + REST_MS, REST_MS)
     },
   }
 }

@@ -3,7 +3,7 @@ import { type Clock, sleep } from '../platform/clock.ts'
 import { createRounds } from '../platform/semaphore.ts'
 import type { Store } from '../storage/store.ts'
 import { buildSync, createSyncMemory, type Question, type SyncMemory, type SyncResponse } from './build.ts'
-import { hasNews } from './news.ts'
+import { newsIn } from './news.ts'
 import { createPace } from './pace.ts'
 import type { Device, SyncSources } from './ports.ts'
 
@@ -49,10 +49,11 @@ export function createSync(store: Store, clock: Clock, sources: SyncSources): Sy
         const keys = JSON.stringify([response.device_one_time_keys_count, response.device_unused_fallback_key_types])
         keysAtFirst ??= keys
         const atOnce = !since || request.fullState || keys !== keysAtFirst
-        const restsUntil = pace.restOf(device, response)
-        const isTold = atOnce || (hasNews(response) && restsUntil === undefined)
+        const news = newsIn(response)
+        const restsUntil = pace.restOf(device, news)
+        const isTold = atOnce || (news !== 'none' && restsUntil === undefined)
         if (isTold || clock.now() >= deadline || request.signal.aborted) {
-          pace.answered(device, response)
+          pace.told(device, news)
           return response
         }
         if (restsUntil === undefined) await woken.until(deadline, request.signal)
